@@ -1,0 +1,1 @@
+"""One file a command: chains a reader, a model and a writer."""

@@ -1,0 +1,1 @@
+"""What ``mmtool evaluate`` runs."""

@@ -1,0 +1,260 @@
+"""Run the ``brain`` network on a volume of any grid and bring the classes back to that grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from mmtool.errors import ModelError
+from mmtool.models.segmentation.intensity import scale_intensity
+from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig
+from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid
+
+WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
+_WHOLE = 4_000_000  # voxels of the working grid that are searched for the brain in one pass
+_LEAST_BRAIN_ML = 100.0
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """One output class: name and the label index of its left, right or midline structure."""
+
+    name: str
+    left: int
+    right: int
+
+    @property
+    def sided(self) -> bool:
+        """Whether left and right are different labels."""
+        return self.left != self.right
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What the network says of a volume.
+
+    Attributes:
+        labels: (I, J, K) uint8 label indices on the input grid, 0 where nothing is.
+        brain: (I, J, K) bool brain mask (tissue, ventricles and the sulci between).
+        found: False when no brain was found; then both are empty.
+        confidence: Label index -> mean probability of the chosen class over its voxels.
+    """
+
+    labels: NDArray[np.uint8]
+    brain: NDArray[np.bool_]
+    found: bool
+    confidence: dict[int, float]
+
+
+class BrainSegmenter:
+    """A loaded network with its classes.
+
+    Args:
+        config: Content of ``config.json``.
+        state: Tensors of ``model.safetensors``.
+        device: Where to work.
+        mirror: Average with the mirrored scan.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        state: dict[str, Tensor],
+        device: torch.device,
+        *,
+        mirror: bool = True,
+    ) -> None:
+        try:
+            if config["network"] != "subvoxel_unet":
+                raise KeyError(config["network"])
+            self.classes = tuple(
+                ClassInfo(str(c["name"]), int(c["left"]), int(c["right"]))
+                for c in config["classes"]
+            )
+            self.spacing = float(config["spacing_mm"])
+            net = SubvoxelUNet(SubvoxelUNetConfig.from_json(config["arguments"]))
+            net.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                "the model's config.json and weights do not describe a brain network",
+                "run 'mmtool models verify'",
+            ) from error
+        self.net = net.to(device, memory_format=torch.channels_last_3d).eval()
+        self.device = device
+        self.mirror = mirror
+        self._fluid = [c.name for c in self.classes].index("cerebrospinal fluid")
+
+    def __call__(self, data: NDArray[Any], affine: NDArray[np.float64]) -> Segmented:
+        """Segment a volume.
+
+        Args:
+            data: (I, J, K) intensities in any unit, finite.
+            affine: (4, 4) voxel to RAS+ mm.
+
+        Returns:
+            Labels and brain mask on the same grid.
+        """
+        shape = (data.shape[0], data.shape[1], data.shape[2])
+        labels, brain = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+        grid = self._find_brain(data, affine)
+        if grid is None:
+            return Segmented(labels, brain, False, {})
+        maps = self._predict(to_grid(data, affine, grid, self.device))
+        inside, keep = self._clean(maps)
+        if inside.sum() * self.spacing**3 / 1000 < _LEAST_BRAIN_ML:
+            return Segmented(labels, brain, False, {})
+        maps[:-1] *= keep
+        maps = torch.cat([maps, torch.as_tensor(inside, device=maps.device)[None].float()])
+        score, count = np.zeros(256), np.zeros(256)
+        for region, values in from_grid(maps, grid, shape, affine, _box_of(inside, grid)):
+            chosen = self._decode(values[:-1])
+            brain[region] = (values[-1] > 0.5).cpu().numpy()
+            labels[region] = chosen
+            best = values[:-2].amax(0).cpu().numpy()
+            score += np.bincount(chosen.ravel(), best.ravel(), 256)
+            count += np.bincount(chosen.ravel(), minlength=256)
+        confidence = {int(i): float(score[i] / count[i]) for i in np.flatnonzero(count) if i}
+        return Segmented(labels, brain, True, confidence)
+
+    def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
+        """A window around the brain, or None."""
+        whole = WorldGrid.covering(data.shape, affine, self.spacing, self.net.multiple)
+        image = to_grid(data, affine, whole, self.device)
+        centre, mass = self._brain_centre(image, whole)
+        if mass == 0:
+            return None
+        grid = WorldGrid.around(centre, WINDOW, self.spacing)
+        # The window may have cut the brain while searching: look again from where it was seen.
+        moved, mass = self._brain_centre(to_grid(data, affine, grid, self.device), grid)
+        return WorldGrid.around(moved, WINDOW, self.spacing) if mass else None
+
+    def _brain_centre(self, image: Tensor, grid: WorldGrid) -> tuple[NDArray[np.float64], float]:
+        """Middle of the largest piece of brain (RAS+ mm) and its volume in mL."""
+        tissue = np.zeros(grid.size, bool)
+        if image.numel() <= _WHOLE:
+            tissue = self._tissue(image)
+        else:
+            for index in product(*(_starts(n, w) for n, w in zip(grid.size, WINDOW, strict=True))):
+                region = tuple(
+                    slice(s, min(n, s + w))
+                    for s, n, w in zip(index, grid.size, WINDOW, strict=True)
+                )
+                if bool(image[region].amax() > image[region].amin()):
+                    tissue[region] |= self._tissue(image[region])
+        piece, count = _largest_piece(tissue)
+        volume = count * self.spacing**3 / 1000
+        if volume < _LEAST_BRAIN_ML:
+            return np.zeros(3), 0.0
+        spots = np.argwhere(piece)
+        return grid.centre_of((spots.min(0) + spots.max(0)) / 2), volume
+
+    def _tissue(self, image: Tensor) -> NDArray[np.bool_]:
+        """(R, A, S) bool: brain tissue by one plain pass."""
+        chosen = self._forward(image)[:-1].argmax(0)
+        return ((chosen > 0) & (chosen != self._fluid)).cpu().numpy()
+
+    @torch.inference_mode()
+    def _forward(self, image: Tensor) -> Tensor:
+        """(R, A, S) intensities to (classes + 1, R, A, S) logits."""
+        x = scale_intensity(image)[None, None]
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            logits: Tensor = self.net(x.contiguous(memory_format=torch.channels_last_3d))
+        return logits[0].float()
+
+    def _predict(self, image: Tensor) -> Tensor:
+        """(classes + 1, R, A, S): probabilities, and that of the left hemisphere last."""
+        maps = _probabilities(self._forward(image))
+        if self.mirror:
+            other = _probabilities(self._forward(image.flip(0))).flip(1)
+            other[-1] = 1 - other[-1]  # a mirrored brain has its left on the other side
+            maps = (maps + other) / 2
+        return maps
+
+    def _clean(self, maps: Tensor) -> tuple[NDArray[np.bool_], Tensor]:
+        """Brain mask, and for each class where it may lie, both on the working grid."""
+        chosen = maps[:-1].argmax(0).cpu().numpy()
+        tissue, _ = _largest_piece((chosen > 0) & (chosen != self._fluid))
+        ball = ndimage.generate_binary_structure(3, 1)
+        closed = ndimage.binary_closing(np.pad(tissue, 6), ball, iterations=5)
+        inside = ndimage.binary_fill_holes(closed)[6:-6, 6:-6, 6:-6]
+        near = ndimage.binary_dilation(tissue, ball, iterations=2)
+        keep = np.ones(maps.shape[:1][0] - 1, bool)[:, None, None, None] & near
+        keep[0] = True
+        keep[self._fluid] = True
+        left = maps[-1].cpu().numpy() > 0.5
+        for index, info in enumerate(self.classes):
+            if index in (0, self._fluid):
+                continue
+            mask = (chosen == index) & near
+            sides = (mask & left, mask & ~left) if info.sided else (mask,)
+            pieces = [_main_pieces(side) for side in sides]
+            lone = mask & ~np.logical_or.reduce(pieces)
+            keep[index] &= ~lone
+        return inside, torch.as_tensor(keep, device=maps.device)
+
+    def _decode(self, values: Tensor) -> NDArray[np.uint8]:
+        """(classes + 1, ...) probabilities to label indices."""
+        tables = [
+            torch.tensor([getattr(c, side) for c in self.classes], dtype=torch.uint8)
+            for side in ("left", "right")
+        ]
+        chosen = values[:-1].argmax(0)
+        outside = values[:-1].amax(0) <= 0
+        left, right = (t.to(values.device)[chosen] for t in tables)
+        labels = torch.where(values[-1] > 0.5, left, right)
+        return labels.masked_fill(outside, 0).cpu().numpy()
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    return torch.cat([logits[:-1].softmax(0), logits[-1:].sigmoid()])
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """Window positions that overlap by half and reach the end."""
+    if length <= window:
+        return [0]
+    return sorted({*range(0, length - window, window // 2), length - window})
+
+
+def _largest_piece(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
+    """Largest face-connected piece and its number of voxels.
+
+    Opened once first, so that a thread of voxels along a nerve or vein doesn't join the face to
+    the brain; what the opening took from the winner is given back.
+    """
+    core = ndimage.binary_opening(mask)
+    if not core.any():
+        core = mask
+    pieces, number = ndimage.label(core)
+    if not number:
+        return mask, 0
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    winner = pieces == sizes.argmax()
+    grown = ndimage.binary_dilation(winner, iterations=2) & mask
+    return grown, int(grown.sum())
+
+
+def _main_pieces(mask: NDArray[np.bool_], share: float = 0.15) -> NDArray[np.bool_]:
+    """Pieces that are at least ``share`` of the largest one."""
+    pieces, number = ndimage.label(mask, np.ones((3, 3, 3)))
+    if number <= 1:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return (sizes >= share * sizes.max())[pieces]
+
+
+def _box_of(
+    inside: NDArray[np.bool_], grid: WorldGrid
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    spots = np.argwhere(inside)
+    low = grid.centre_of(spots.min(0) - 6.0)
+    return low, grid.centre_of(spots.max(0) + 6.0)

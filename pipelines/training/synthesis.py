@@ -1,0 +1,248 @@
+"""Synthetic head scans drawn from label maps.
+
+The idea is domain randomisation (Billot et al. 2023, SynthSeg, 10.1016/j.media.2023.102789):
+deform a label map, give each tissue a random intensity, then spoil the image as scanners do. Here
+most contrasts stay near T1 weighting at first and get wider as training goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from mmtool.models.segmentation.intensity import scale_intensity
+from mmtool.pipelines.training.brain_labels import (
+    CSF,
+    SOFT_TISSUE,
+    T1_LIKE,
+    build_lookup,
+)
+
+_LOOKUP = build_lookup()
+_BRAIN = torch.tensor(_LOOKUP.of_class > 0)
+_BRAIN_WITHOUT_CSF = torch.tensor((_LOOKUP.of_class > 0) & (_LOOKUP.of_class != CSF))
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """How far images may wander. Probabilities unless a unit is named.
+
+    Attributes:
+        t1_like: Share of images with T1-like contrast.
+        inverted: Share with the T1-like contrast inverted (T2-like); the rest is random.
+        strip: Skull removed.
+        crop: Field of view cut on some sides.
+        thick: Thick slices.
+        rotation_deg: Standard deviation of each rotation angle, degrees.
+        scaling: Standard deviation of log scale of each axis.
+        warp_voxels: Largest standard deviation of the smooth displacement, voxels of 2 mm.
+    """
+
+    t1_like: float = 0.7
+    inverted: float = 0.1
+    strip: float = 0.2
+    crop: float = 0.3
+    thick: float = 0.25
+    rotation_deg: float = 9.0
+    scaling: float = 0.07
+    warp_voxels: float = 2.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One synthetic scan: image (I, J, K) float32, classes uint8, side int8 (1 left, 0 right)."""
+
+    image: Tensor
+    classes: Tensor
+    side: Tensor
+
+
+class _Random:
+    """Draws from one numpy generator, as tensors."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def uniform(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.from_numpy(self.rng.standard_normal(shape, dtype=np.float32))
+
+    def smooth(self, channels: int, cells: int, size: tuple[int, ...]) -> Tensor:
+        """(channels, *size) smooth noise of unit variance at ``cells`` knots an axis."""
+        coarse = self.normal(1, channels, cells, cells, cells)
+        return F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0]
+
+
+def synthesise(
+    codes: NDArray[np.int16],
+    size: tuple[int, int, int],
+    options: SynthesisOptions,
+    rng: np.random.Generator,
+) -> Sample:
+    """Draw one scan.
+
+    Args:
+        codes: (I, J, K) raw label codes in RAS order at 2 mm.
+        size: Voxels of the sample along I, J, K.
+        options: See :class:`SynthesisOptions`.
+        rng: Source of all randomness.
+
+    Returns:
+        A sample on a 2 mm RAS grid.
+    """
+    random = _Random(rng)
+    deformed, mirrored = _deform(codes, size, options, random)
+    tissue = torch.from_numpy(_LOOKUP.tissue)[deformed]
+    classes = torch.from_numpy(_LOOKUP.of_class)[deformed]
+    side = torch.from_numpy(_LOOKUP.side)[deformed]
+    if mirrored:
+        side = torch.where(side >= 0, 1 - side, side)
+    image = _paint(tissue, options, random)
+    stripped = random.chance(options.strip)
+    if stripped:
+        image = image * (_BRAIN if random.chance(0.5) else _BRAIN_WITHOUT_CSF)[deformed]
+    image = _spoil(image, options, random)
+    if random.chance(options.crop):
+        inside = _field_of_view(size, random)
+        image, classes = image * inside, classes * inside
+        side = torch.where(inside, side, torch.full_like(side, -1))
+    return Sample(scale_intensity(image), classes, side)
+
+
+def _deform(
+    codes: NDArray[np.int16],
+    size: tuple[int, int, int],
+    options: SynthesisOptions,
+    random: _Random,
+) -> tuple[Tensor, bool]:
+    """Codes on a deformed grid of ``size`` around the brain, and whether it was mirrored."""
+    raw = torch.from_numpy(codes.astype(np.int64))
+    extent = torch.tensor(raw.shape, dtype=torch.float32)
+    where = _BRAIN_WITHOUT_CSF[raw].nonzero()[::50].float()
+    centre = where.mean(0)
+    angles = np.deg2rad(random.rng.normal(0, options.rotation_deg, 3))
+    matrix = torch.from_numpy(_rotation(angles)).float()
+    matrix = matrix * torch.exp(options.scaling * random.normal(3))
+    mirrored = random.chance(0.5)
+    if mirrored:
+        matrix[0] *= -1
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in size]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    # A small window must visit the whole brain, a large one only wanders a little.
+    roam = (torch.tensor([96.0, 112.0, 96.0]) - torch.tensor(size).float()).clamp_min(0) / 2
+    jitter = random.normal(3) * torch.tensor([4.0, 6.0, 7.0])
+    jitter = jitter + roam * torch.from_numpy(random.rng.uniform(-1, 1, 3)).float()
+    grid = grid @ matrix.T + centre + jitter
+    for cells, share in ((4, 1.0), (9, 0.4)):
+        amount = share * random.uniform(0, options.warp_voxels)
+        grid = grid + amount * random.smooth(3, cells, size).permute(1, 2, 3, 0)
+    grid = (grid / (extent - 1) * 2 - 1).flip(-1)
+    sampled = F.grid_sample(
+        raw[None, None].float(), grid[None], mode="nearest", align_corners=True
+    )
+    return sampled[0, 0].long(), mirrored
+
+
+def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    out = np.eye(3)
+    for axis, angle in enumerate(angles):
+        c, s = math.cos(angle), math.sin(angle)
+        a, b = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3)
+        turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
+        out = out @ turn
+    return out
+
+
+def _paint(tissue: Tensor, options: SynthesisOptions, random: _Random) -> Tensor:
+    """Random intensity for each tissue, with texture; roughly 0 to 1."""
+    typical = torch.tensor([mean for _, mean, _ in T1_LIKE.values()])
+    spread = torch.tensor([sd for _, _, sd in T1_LIKE.values()])
+    kind = random.uniform(0, 1)
+    if kind < options.t1_like + options.inverted:
+        # One draw of the grey-white contrast for the whole brain, then each tissue on its own.
+        contrast = random.uniform(0.7, 1.5)
+        means = 1 - contrast * (1 - typical) + spread * random.normal(len(typical))
+        means = means.clamp(0, 1.3)
+        if kind >= options.t1_like:
+            means = 1.25 - means
+    else:
+        means = torch.from_numpy(random.rng.uniform(0, 1, len(typical)).astype(np.float32))
+    means[0] = abs(random.uniform(-0.05, 0.05)) if random.chance(0.9) else random.uniform(0, 0.4)
+    deviation = torch.from_numpy(
+        random.rng.uniform(0.0, 0.08, len(typical)).astype(np.float32)
+    )
+    image = means[tissue.long()]
+    size = tuple(tissue.shape)
+    image = image + deviation[tissue.long()] * random.normal(*size)
+    if random.chance(0.8):  # fat and muscle are one label; split them by a smooth random field
+        fat = random.smooth(1, 14, size)[0] > random.uniform(-0.5, 1.0)
+        image = torch.where(
+            (tissue == SOFT_TISSUE) & fat, image + random.uniform(-0.4, 0.7), image
+        )
+    return image * (1 + 0.06 * random.smooth(1, 10, size)[0])
+
+
+def _spoil(image: Tensor, options: SynthesisOptions, random: _Random) -> Tensor:
+    """Partial volume, coil bias, thick slices, noise and gamma."""
+    image = _blur(image, random.uniform(0.25, 0.75))
+    if random.chance(0.85):
+        bias = random.uniform(0, 0.35) * random.smooth(1, 4, tuple(image.shape))[0]
+        image = image * torch.exp(bias)
+    if random.chance(options.thick):
+        image = _thick_slices(image, int(random.rng.integers(3)), random.uniform(1.4, 3.5))
+    if random.chance(0.9):
+        noise = random.uniform(0, 0.07)
+        a = image + noise * random.normal(*image.shape)
+        if random.chance(0.5):  # magnitude of a complex signal: Rician
+            a = torch.hypot(a, noise * random.normal(*image.shape))
+        image = a
+    return image.clamp_min(0) ** math.exp(random.uniform(-0.35, 0.35))
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    radius = max(1, math.ceil(2.5 * sigma))
+    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    for axis in range(3):
+        image = sum(  # shifted sums beat conv3d with one channel on a CPU
+            (
+                float(w) * torch.roll(image, shift, axis)
+                for w, shift in zip(kernel, range(-radius, radius + 1), strict=True)
+            ),
+            start=torch.zeros_like(image),
+        )
+    return image
+
+
+def _thick_slices(image: Tensor, axis: int, factor: float) -> Tensor:
+    size = list(image.shape)
+    coarse = list(size)
+    coarse[axis] = max(2, round(size[axis] / factor))
+    x = image[None, None]
+    x = F.interpolate(x, size=coarse, mode="area")
+    return F.interpolate(x, size=size, mode="trilinear")[0, 0]
+
+
+def _field_of_view(size: tuple[int, int, int], random: _Random) -> Tensor:
+    inside = torch.ones(size, dtype=torch.bool)
+    for axis in range(3):
+        for end in (0, 1):
+            if random.chance(0.3):
+                cut = int(random.uniform(0, 0.25) * size[axis])
+                index = [slice(None)] * 3
+                index[axis] = slice(0, cut) if end == 0 else slice(size[axis] - cut, None)
+                inside[tuple(index)] = False
+    return inside

@@ -61,11 +61,30 @@ def unfold_blocks(x: Tensor, block: int) -> Tensor:
     return x.reshape(b, c // s**3, i * s, j * s, k * s)
 
 
+class InstanceNorm(nn.Module):
+    """Instance normalisation (Ulyanov et al. 2016, arXiv 1607.08022) that keeps the memory layout.
+
+    ``torch.nn.InstanceNorm3d`` hands back a tensor in another layout, and every following
+    convolution pays for turning it round: a sixth of the training time on a CPU.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, I, J, K) to the same shape."""
+        if len(x) == 1:  # batch statistics of one image are its instance statistics
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+        return F.instance_norm(x, weight=self.weight, bias=self.bias)
+
+
 class _ConvNorm(nn.Sequential):
     def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
         super().__init__(
             nn.Conv3d(inside, outside, 3, stride=stride, padding=1, bias=False),
-            nn.InstanceNorm3d(outside, affine=True),
+            InstanceNorm(outside),
             nn.LeakyReLU(0.01, inplace=True),
         )
 

@@ -27,10 +27,12 @@ from mmtool.models.segmentation.subvoxel_unet import (
     fold_blocks,
 )
 from mmtool.pipelines.training.brain_labels import CLASSES, NAMES
+from mmtool.pipelines.training.muon_adam import MuonAdam
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
 
 log = logging.getLogger(__name__)
 
+_PAINTS = 2  # scans drawn from one deformed map: deforming costs more than painting
 # Share of blocks whose loss is computed, by the rarest class in the block.
 _KEEP = {
     "background": 0.06,
@@ -40,7 +42,7 @@ _KEEP = {
     "cerebellar cortex": 0.3,
     "cerebellar white matter": 0.5,
 }
-SIZES = ((64, 80, 64), (80, 96, 80), (96, 112, 96))  # voxels of 2 mm
+SIZE = (96, 112, 96)  # voxels of 2 mm: room for any brain, and the window of inference
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class BrainTraining:
         holdout: Every ``holdout``-th map (sorted by name) is left out of training.
         iterations: Steps in all; a resumed run may name another number.
         decay: Share of the steps, at the end, over which the learning rate falls to zero.
-        rate: Peak learning rate.
+        rate: Peak learning rate of AdamW; Muon's is ten times that.
         widths: Channels of the levels.
         seed: Everything random follows from it.
         device: Torch device name.
@@ -88,7 +90,7 @@ def load_codes(path: Path) -> NDArray[np.int16]:
 
 
 class SyntheticScans(IterableDataset[Sample]):
-    """Endless scans; scan ``i`` depends on the seed and on ``i`` alone."""
+    """Endless scans; the ``i``-th deformed map and its scans depend on the seed and ``i`` alone."""
 
     def __init__(self, options: BrainTraining, first: int) -> None:
         self.options = options
@@ -102,22 +104,20 @@ class SyntheticScans(IterableDataset[Sample]):
         index = self.first + offset
         while True:
             rng = np.random.default_rng([self.options.seed, index])
-            progress = min(1.0, index / self.options.iterations)
+            contrasts = _contrasts(_PAINTS * index / self.options.iterations)
             codes = self.codes[int(rng.integers(len(self.codes)))]
-            yield synthesise(codes, _size(progress, rng), _contrasts(progress), rng)
+            yield from synthesise(codes, SIZE, contrasts, rng, paints=_PAINTS)
             index += step
 
 
-def _size(progress: float, rng: np.random.Generator) -> tuple[int, int, int]:
-    """Small windows first: three times the steps in the same time."""
-    odds = (0.6, 0.3, 0.1) if progress < 0.5 else (0.15, 0.25, 0.6)
-    return SIZES[int(rng.choice(3, p=odds))]
-
-
 def _contrasts(progress: float) -> SynthesisOptions:
-    """T1-like contrasts first, wider ones later."""
-    if progress < 0.3:
-        return SynthesisOptions(t1_like=0.8, inverted=0.1, warp_voxels=1.5)
+    """Clear T1-like contrasts first, wider ones later."""
+    if progress < 0.15:
+        return SynthesisOptions(
+            t1_like=0.95, inverted=0.05, warp_voxels=1.5, strip=0.15, crop=0.1, thick=0.1
+        )
+    if progress < 0.4:
+        return SynthesisOptions(t1_like=0.8, inverted=0.1)
     return SynthesisOptions(t1_like=0.6, inverted=0.1)
 
 
@@ -173,7 +173,7 @@ def train_brain(
     options.out.mkdir(parents=True, exist_ok=True)
     run = _Run(options)
     loader = DataLoader(
-        SyntheticScans(options, run.step),
+        SyntheticScans(options, run.step // _PAINTS),
         batch_size=None,
         num_workers=options.workers,
         prefetch_factor=4 if options.workers else None,
@@ -222,8 +222,8 @@ class _Run:
             self.device, memory_format=torch.channels_last_3d
         )
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=options.rate, weight_decay=1e-4
+        self.optimiser = MuonAdam(
+            self.net, muon_rate=10 * options.rate, adam_rate=options.rate
         )
         self.step = 0
         self.seconds = 0.0
@@ -235,20 +235,17 @@ class _Run:
         return self.options.out / "checkpoint.pt"
 
     def rate(self) -> float:
-        """Warm-up, constant, then straight down to 1 % (Hu et al. 2024, arXiv 2404.06395)."""
+        """Share of the peak: warm-up, constant, straight down (Hu et al. 2024, arXiv 2404.06395)."""
         left = 1 - self.step / self.options.iterations
-        return self.options.rate * min(
-            1.0, (self.step + 1) / 200, max(0.01, left / self.options.decay)
-        )
+        return min(1.0, (self.step + 1) / 100, max(0.01, left / self.options.decay))
 
     def advance(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """One optimiser step."""
         began = time.monotonic()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
+        self.optimiser.set_rate(self.rate())
         generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
         loss, dice = loss_of(self.net, sample, generator, self.device)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimiser.step()

@@ -89,17 +89,20 @@ def synthesise(
     size: tuple[int, int, int],
     options: SynthesisOptions,
     rng: np.random.Generator,
-) -> Sample:
-    """Draw one scan.
+    *,
+    paints: int = 1,
+) -> list[Sample]:
+    """Draw scans of one deformed map.
 
     Args:
         codes: (I, J, K) raw label codes in RAS order at 2 mm.
         size: Voxels of the sample along I, J, K.
         options: See :class:`SynthesisOptions`.
         rng: Source of all randomness.
+        paints: How many scans of different contrast to draw from the deformed map.
 
     Returns:
-        A sample on a 2 mm RAS grid.
+        ``paints`` samples on a 2 mm RAS grid.
     """
     random = _Random(rng)
     deformed, mirrored = _deform(codes, size, options, random)
@@ -108,13 +111,23 @@ def synthesise(
     side = torch.from_numpy(_LOOKUP.side)[deformed]
     if mirrored:
         side = torch.where(side >= 0, 1 - side, side)
+    return [
+        _scan(deformed, tissue, Sample(torch.empty(0), classes, side), options, random)
+        for _ in range(paints)
+    ]
+
+
+def _scan(
+    codes: Tensor, tissue: Tensor, truth: Sample, options: SynthesisOptions, random: _Random
+) -> Sample:
+    """Paint one scan of a deformed map and spoil it."""
     image = _paint(tissue, options, random)
-    stripped = random.chance(options.strip)
-    if stripped:
-        image = image * (_BRAIN if random.chance(0.5) else _BRAIN_WITHOUT_CSF)[deformed]
+    if random.chance(options.strip):
+        image = image * (_BRAIN if random.chance(0.5) else _BRAIN_WITHOUT_CSF)[codes]
     image = _spoil(image, options, random)
+    classes, side = truth.classes, truth.side
     if random.chance(options.crop):
-        inside = _field_of_view(size, random)
+        inside = _field_of_view(tuple(tissue.shape), random)
         image, classes = image * inside, classes * inside
         side = torch.where(inside, side, torch.full_like(side, -1))
     return Sample(scale_intensity(image), classes, side)
@@ -139,10 +152,7 @@ def _deform(
         matrix[0] *= -1
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in size]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    # A small window must visit the whole brain, a large one only wanders a little.
-    roam = (torch.tensor([96.0, 112.0, 96.0]) - torch.tensor(size).float()).clamp_min(0) / 2
     jitter = random.normal(3) * torch.tensor([4.0, 6.0, 7.0])
-    jitter = jitter + roam * torch.from_numpy(random.rng.uniform(-1, 1, 3)).float()
     grid = grid @ matrix.T + centre + jitter
     for cells, share in ((4, 1.0), (9, 0.4)):
         amount = share * random.uniform(0, options.warp_voxels)
@@ -236,7 +246,7 @@ def _thick_slices(image: Tensor, axis: int, factor: float) -> Tensor:
     return F.interpolate(x, size=size, mode="trilinear")[0, 0]
 
 
-def _field_of_view(size: tuple[int, int, int], random: _Random) -> Tensor:
+def _field_of_view(size: tuple[int, ...], random: _Random) -> Tensor:
     inside = torch.ones(size, dtype=torch.bool)
     for axis in range(3):
         for end in (0, 1):

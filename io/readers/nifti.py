@@ -1,0 +1,164 @@
+"""NIfTI-1/2 (.nii, .nii.gz, .hdr/.img) and FreeSurfer .mgh/.mgz."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import nibabel
+import numpy as np
+from nibabel.fileholders import FileHolder
+from nibabel.freesurfer.mghformat import MGHError, MGHImage
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from numpy.typing import NDArray
+
+from mmtool.errors import InputError, LimitError
+from mmtool.io.geometry import check_shape, checked_affine
+from mmtool.io.limits import Limits
+from mmtool.types import Volume, VolumeSource
+
+# What the parsers below throw at broken files, found by mutation tests.
+_BROKEN = (
+    nibabel.filebasedimages.ImageFileError,
+    HeaderDataError,
+    HeaderTypeError,
+    MGHError,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    TypeError,
+    KeyError,
+    IndexError,
+    ZeroDivisionError,
+    struct.error,
+    zlib.error,
+)
+_INFLATION_FLOOR = 64 << 20  # bytes; below this a high ratio harms nobody
+
+
+def sniff(head: bytes) -> str:
+    """``nifti``, ``mgh`` or an empty string, from the first (inflated) bytes of a file."""
+    if len(head) >= 348 and head[344:348] in (b"n+1\0", b"ni1\0"):
+        return "nifti"
+    if len(head) >= 8 and head[4:8] in (b"n+2\0", b"ni2\0"):
+        return "nifti"
+    # MGH: big-endian version 1, then four positive dimensions and a known type.
+    if len(head) >= 284:
+        version, *dims, kind = struct.unpack(">6i", head[:24])
+        if version == 1 and all(0 < d < 1 << 20 for d in dims) and kind in (0, 1, 3, 4, 10):
+            return "mgh"
+    if len(head) >= 348 and struct.unpack("<i", head[:4])[0] == 348 and head[344:348] == bytes(4):
+        return "nifti"  # Analyze 7.5, read by nibabel's NIfTI pair class
+    return ""
+
+
+def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
+    """Read one volume.
+
+    Args:
+        path: The file.
+        kind: What :func:`sniff` said.
+        sha256: Hash of the file.
+        limits: Bounds.
+
+    Returns:
+        Data as integers where the file has unscaled integers, else float32.
+
+    Raises:
+        InputError: Broken, not a volume, or over a limit.
+    """
+    try:
+        with _opened(path, kind) as image:
+            _check_size(image, path, limits)
+            data = _voxels(image, path)
+            affine = checked_affine(image.affine, path.name)
+            header = image.header.copy()
+    except _BROKEN as error:
+        raise InputError(
+            f"{path}: broken {kind} file ({type(error).__name__})",
+            "copy it again from its source, or check it with 'nib-ls'",
+        ) from error
+    notes = _orientation_notes(header) if kind == "nifti" else ()
+    source = VolumeSource(path, kind, sha256, header=header, notes=notes)
+    return Volume(data, affine, source)
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[Any]:
+    if path.suffix.lower() in (".hdr", ".img"):
+        yield nibabel.load(path)
+        return
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
+        if kind == "mgh":
+            yield MGHImage.from_file_map({"image": FileHolder(fileobj=file)})
+        else:
+            size = struct.unpack("<i", file.read(4))[0]
+            file.seek(0)
+            newer = size in (540, struct.unpack(">i", struct.pack("<i", 540))[0])
+            cls = nibabel.Nifti2Image if newer else nibabel.Nifti1Image
+            yield cls.from_stream(file)
+
+
+def _check_size(image: Any, path: Path, limits: Limits) -> None:
+    shape = tuple(int(n) for n in image.shape)
+    if not shape or min(shape) < 1:
+        raise InputError(f"{path}: the header says {shape} voxels", "the file is broken")
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    check_shape(shape, str(path))
+    voxels = prod(shape)
+    if voxels > limits.max_voxels:
+        raise LimitError(
+            f"{path}: {voxels:,} voxels are more than the limit of {limits.max_voxels:,}",
+            "raise MMTOOL_MAX_VOXELS if the file is what you expect",
+        )
+    size = voxels * int(image.get_data_dtype().itemsize)
+    stored = path.stat().st_size
+    if size > limits.max_inflated_bytes:
+        raise LimitError(
+            f"{path}: {size:,} bytes of voxels are more than the limit",
+            "raise MMTOOL_MAX_INFLATED_BYTES if the file is what you expect",
+        )
+    if size > _INFLATION_FLOOR and size > limits.max_inflation * stored:
+        raise LimitError(
+            f"{path}: {stored:,} bytes on disk claim to hold {size:,}",
+            "raise MMTOOL_MAX_INFLATION if the file is what you expect",
+        )
+
+
+def _voxels(image: Any, path: Path) -> NDArray[Any]:
+    """(I, J, K) integers as stored, or float32."""
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "iufb" or dtype.names:
+        raise InputError(
+            f"{path}: voxels of type {dtype} are no intensities",
+            "convert the scan to one grey value for each voxel",
+        )
+    data = np.asarray(image.dataobj)
+    data = data.reshape(data.shape[:3])
+    if data.dtype.kind == "f":
+        return np.ascontiguousarray(data, np.float32)
+    if data.dtype.itemsize > 4:
+        return data.astype(np.float32)
+    return np.asarray(data, data.dtype.newbyteorder("="))
+
+
+def _orientation_notes(header: Any) -> tuple[str, ...]:
+    """Say so when a file stores no orientation: left and right are then a convention."""
+    try:
+        codes = int(header["sform_code"]), int(header["qform_code"])
+    except (KeyError, ValueError):
+        codes = (0, 0)
+    if any(codes):
+        return ()
+    return ("the file stores no orientation; left and right follow a convention only",)

@@ -113,7 +113,7 @@ def find_model(task: str | None, name: str, *, where: tuple[Path, ...] | None = 
     path = Path(name)
     if (path / WEIGHTS).is_file() or (path / CARD).is_file():
         return path
-    known = [e for e in list_models(task, where=where)]
+    known = list_models(task, where=where)
     for entry in known:
         if entry.name == name:
             return entry.folder
@@ -177,7 +177,8 @@ def load_state(model: ModelFiles, *, device: str = "cpu") -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(str(model.weights), device=device)
+        state: dict[str, Tensor] = load_file(str(model.weights), device=device)
+        return state
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{model.weights}: cannot be read as safetensors", "install mmtool again"

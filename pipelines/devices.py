@@ -100,7 +100,7 @@ def peak_memory_mb() -> dict[str, float]:
     if "torch" in sys.modules:
         import torch
 
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_available():
             peak["cuda"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
     return peak
 

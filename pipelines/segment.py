@@ -23,9 +23,10 @@ from mmtool.io.writers.nifti import write_label_nifti
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.models.store import ModelFiles, load_state, resolve_model
-from mmtool.pipelines.batch import BatchItem, ItemResult
+from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.inference import BrainSegmenter, Segmented
 from mmtool.pipelines.requested import Requested, read_request
+from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
 
 _OTHER_MODALITIES = ("CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM", "OT")
@@ -130,7 +131,6 @@ class SegmentTask:
         result = _Result(scan, found, request)
         result.write(out, options, self._model())
         return ItemResult(
-            outputs=tuple(sorted(p.name for p in out.iterdir())),
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},
             error=result.disagreement() if options.strict_text else None,
@@ -249,5 +249,3 @@ class _Result:
             f"text and image disagree: {messages[0]}{more}",
             "text_audit.json says why; the outputs were kept",
         )
-
-

@@ -1,0 +1,5 @@
+"""``python -m mmtool.cli``."""
+
+from mmtool.cli.main import main
+
+main()

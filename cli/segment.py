@@ -1,0 +1,92 @@
+"""``mmtool segment``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmtool.cli import options as shared
+from mmtool.cli.run import run_task
+
+
+def segment(
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SCAN...",
+            help="NIfTI, MGH, NRRD; DICOM file, folder or zip.",
+            show_default=False,
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|WORDS",
+            help="A prompt ('left hippocampus and both thalami') or a radiology report; a file "
+            "or the words themselves. Without it, everything is segmented.",
+        ),
+    ] = None,
+    strict_text: Annotated[
+        bool,
+        typer.Option("--strict-text", help="Exit 3 when text and image disagree."),
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(metavar="NAME|DIR", help="See 'mmtool models list'.", envvar="MMTOOL_MODEL"),
+    ] = "brain",
+    series: Annotated[
+        str | None,
+        typer.Option(help="DICOM: number or id of the series; named when there are several."),
+    ] = None,
+    resample_irregular: Annotated[
+        bool,
+        typer.Option(
+            "--resample-irregular",
+            help="DICOM: resample gantry tilt, gaps and uneven spacing to a regular box.",
+        ),
+    ] = False,
+    dicom_seg: Annotated[
+        bool,
+        typer.Option("--dicom-seg", help="Write DICOM SEG even if the scan is not DICOM."),
+    ] = False,
+    any_modality: Annotated[
+        bool,
+        typer.Option("--any-modality", help="Accept a modality that the model is not made for."),
+    ] = False,
+    output: shared.Output = None,
+    device: shared.Device = "auto",
+    threads: shared.Threads = None,
+    seed: shared.Seed = 0,
+    samplesheet: shared.SampleSheet = None,
+    shard: shared.Shard = None,
+    resume: shared.Resume = False,
+    overwrite: shared.Overwrite = False,
+    dry_run: shared.DryRun = False,
+    json: shared.Json = False,
+    config: shared.Config = None,
+    verbose: shared.Verbose = 0,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Label the structures of a scan that a text asks for.
+
+    Example: mmtool segment scan.nii.gz --text "left hippocampus and both thalami" -o out
+
+    Writes segmentation.nii.gz, brain_mask.nii.gz, labels.tsv, measurements.tsv, preview.png,
+    text_audit.json (with --text), segmentation.dcm (DICOM SEG, when DICOM came in), run.json.
+    """
+    arguments = dict(locals())
+    from mmtool.io.limits import Limits
+    from mmtool.pipelines.segment import SegmentOptions, SegmentTask
+
+    known = SegmentOptions.__dataclass_fields__
+    options = SegmentOptions(**{k: v for k, v in arguments.items() if k in known})
+    run_task(
+        SegmentTask(options, Limits.from_env()),
+        inputs or [],
+        shared.Common.of(arguments),
+        columns=("text", "series"),
+        arguments=arguments,
+    )

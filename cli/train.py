@@ -1,0 +1,71 @@
+"""``mmtool train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmtool.cli import options as shared
+
+train_app = typer.Typer(
+    help="Train a model. Example: mmtool train segment --data maps -o runs/brain",
+    no_args_is_help=True,
+)
+
+
+@train_app.callback()
+def _group() -> None:
+    """Keep the name of the task on the command line, even while there is one task only."""
+
+
+@train_app.command("segment")
+def train_segment(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Label maps (*.nii.gz), 2 mm, FreeSurfer codes.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, log and model.")
+    ],
+    iterations: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 7500,
+    holdout: Annotated[
+        int, typer.Option(min=2, help="Every N-th map, by name, is left out.")
+    ] = 4,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw scans.")] = 1,
+    device: shared.Device = "auto",
+    threads: shared.Threads = None,
+    seed: shared.Seed = 0,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Train 'brain' on synthetic head scans drawn from label maps.
+
+    Example: mmtool train segment --data synthseg_labels -o runs/brain
+
+    A run that was stopped goes on from its checkpoint.
+    """
+    del debug
+    from mmtool.pipelines.devices import choose_device, set_threads
+    from mmtool.pipelines.training.brain import BrainTraining, train_brain
+
+    set_threads(threads)
+    run = BrainTraining(
+        maps=data,
+        out=output,
+        holdout=holdout,
+        iterations=iterations,
+        seed=seed,
+        device=str(choose_device(device)),
+        workers=workers,
+    )
+
+    def tell(line: dict[str, object]) -> None:
+        if not quiet:
+            typer.echo(
+                f"step {line['step']}/{iterations}  loss {line['loss']}  Dice {line['dice']}  "
+                f"{line['seconds_per_step']} s/step",
+                err=True,
+            )
+
+    typer.echo(str(train_brain(run, report=tell)))

@@ -1,138 +1,206 @@
-"""Run one command over one or many inputs: a single model load, nothing half-written, resumable."""
+"""Run one task over many items: one model load, outputs whole or not at all, resumable.
+
+- An item is written into a staging folder and published when it is complete, ``run.json`` last.
+- An item that fails is a row of ``failures.tsv``; the rest goes on.
+- SIGTERM: the item in hand is finished, the rest is left for ``--resume``. SIGINT stops at once.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
-import re
-import shutil
 import signal
-import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from mmtool.errors import EXIT_UNEXPECTED, DeviceError, MMToolError, UsageError
-from mmtool.io.atomic import publish_folder
+from mmtool.errors import (
+    EXIT_OK,
+    EXIT_PARTIAL,
+    EXIT_SIGTERM,
+    InputError,
+    MMToolError,
+    ModelError,
+    UsageError,
+)
+from mmtool.io.atomic import RECORD, publish_folder
 from mmtool.io.writers.tables import write_tsv
-from mmtool.pipelines.devices import peak_memory_mb
-from mmtool.pipelines.runrecord import is_complete, now, write_record
-from mmtool.pipelines.samplesheet import BatchItem
+from mmtool.pipelines.devices import is_out_of_memory, out_of_memory, peak_memory_mb, set_threads
+from mmtool.pipelines.runrecord import (
+    RunFacts,
+    matching_record,
+    read_record,
+    recorded_error,
+    recorded_outputs,
+    write_record,
+)
+from mmtool.pipelines.samplesheet import BatchItem, existing_path
+from mmtool.pipelines.staging import is_occupied, staging_folder
+
+__all__ = [
+    "BatchItem",
+    "BatchOptions",
+    "BatchReport",
+    "ItemReport",
+    "ItemResult",
+    "Shard",
+    "Task",
+    "run_batch",
+]
 
 log = logging.getLogger(__name__)
-_STAGING = ".mmtool-staging"
+T = TypeVar("T")
+_FAILURE_COLUMNS = ("input", "name", "error", "exit_code", "message")
 
 
 @dataclass(frozen=True)
 class ItemResult:
-    """What one item gave.
+    """What a task says of one finished item.
 
     Attributes:
-        summary: Goes into the record and to the terminal.
-        inputs_sha256: Path of each input read -> hash.
-        error: Set when the outputs are worth keeping and the item still counts as failed.
+        outputs: Names of the written files, relative to the item's folder.
+        summary: Plain data for ``run.json`` and ``--json``.
+        inputs_sha256: Path of each file read -> hash.
+        error: Set when the outputs are kept but the item must count as failed.
     """
 
-    summary: dict[str, Any]
-    inputs_sha256: dict[str, str]
+    outputs: tuple[str, ...]
+    summary: dict[str, Any] = field(default_factory=dict)
+    inputs_sha256: dict[str, str] = field(default_factory=dict)
     error: MMToolError | None = None
 
 
 class Task(Protocol):
-    """One command's work, as the runner sees it."""
+    """The work of one command."""
 
     command: str
 
     def load(self) -> Mapping[str, Any]:
-        """Load the model once; return what the record says of it."""
+        """Load the model, once; give what ``run.json`` says of it."""
+        ...
 
     def fingerprint(self, item: BatchItem) -> str:
-        """Hash over input bytes, arguments and weights: equal means equal outputs."""
+        """Hash over all that decides on the item's result: input bytes, options, weights."""
+        ...
 
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
-        """Write whole files into the empty folder ``out``."""
+        """Write the item's files into the folder ``out``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``index`` (from 1) of ``count``; items are dealt like cards."""
+
+    index: int
+    count: int
+
+    def take(self, items: Sequence[BatchItem]) -> list[BatchItem]:
+        """The items of this part."""
+        return list(items[self.index - 1 :: self.count])
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How to run.
+    """How a batch is run.
 
     Attributes:
-        output: Folder of the results; None for a default beside the current folder.
-        resume: Skip items whose outputs are there and match.
-        overwrite: Replace outputs that are there.
-        shard: This process's part, (i, n) with i from 1.
-        many: Whether each item gets a folder of its own below ``output``.
-        arguments: Resolved arguments for the record.
-        seed: For the record.
-        debug: Let unexpected errors through.
+        output: Folder of the only item, or of one folder an item.
+        nested: One folder an item (several inputs, or a sample sheet).
+        resume: Skip items whose record and outputs match.
+        overwrite: Replace outputs that exist.
+        shard: The part of the items to do.
+        threads: For torch; None to choose.
+        seed: Recorded.
+        arguments: Options for the record, see `RunFacts.arguments`.
+        path_params: Those of them whose value may be the path of a file.
     """
 
-    output: Path | None = None
+    output: Path
+    nested: bool
     resume: bool = False
     overwrite: bool = False
-    shard: tuple[int, int] = (1, 1)
-    many: bool = False
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    shard: Shard | None = None
+    threads: int | None = None
     seed: int = 0
-    debug: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    path_params: frozenset[str] = frozenset()
+
+    def target(self, item: BatchItem) -> Path:
+        """Output folder of an item, absolute."""
+        return (self.output / item.name if self.nested else self.output).absolute()
 
 
 @dataclass(frozen=True)
 class ItemReport:
-    """What became of an item: ``ok``, ``skipped`` or ``failed``."""
+    """How one item ended: ``status`` is ``ok``, ``skipped`` (resume) or ``failed``."""
 
     item: BatchItem
-    target: Path
     status: str
-    seconds: float = 0.0
+    output: Path
+    seconds: float
     summary: Mapping[str, Any] = field(default_factory=dict)
     error: MMToolError | None = None
+    cause: Exception | None = None
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a batch; ``stopped`` when SIGTERM ended it early."""
+    """How a batch ended.
+
+    Attributes:
+        items: In the order in which they were done.
+        left: Items that were not begun since the run was told to stop.
+        single: The run was about one input: its own error decides the exit code.
+        terminated: SIGTERM came.
+        failures: Path of ``failures.tsv``, None when nothing failed.
+    """
 
     items: tuple[ItemReport, ...]
-    stopped: bool = False
-    failures_file: Path | None = None
+    left: tuple[BatchItem, ...]
+    single: bool
+    terminated: bool
+    failures: Path | None = None
 
     @property
-    def failed(self) -> list[ItemReport]:
-        """The items that failed."""
-        return [r for r in self.items if r.status == "failed"]
+    def failed(self) -> tuple[ItemReport, ...]:
+        """Items that failed, those whose outputs were kept among them."""
+        return tuple(r for r in self.items if r.error is not None)
+
+    @property
+    def exit_code(self) -> int:
+        """143 when told to stop, else 0, 6, or a single item's own code."""
+        if self.terminated:
+            return EXIT_SIGTERM
+        if not self.failed:
+            return EXIT_OK
+        error = self.failed[0].error
+        return error.exit_code if self.single and error else EXIT_PARTIAL
 
 
-def default_output(command: str, items: Sequence[BatchItem], many: bool) -> Path:
-    """``<stem>_<command>`` for one input, ``mmtool_<command>`` for several."""
-    return Path(f"mmtool_{command}" if many else f"{items[0].name}_{command}")
+Listener = Callable[[int, int, ItemReport], None]
 
 
-def plan(
-    items: Sequence[BatchItem], command: str, options: BatchOptions
-) -> list[tuple[BatchItem, Path]]:
-    """This shard's items with their output folders.
+def plan(items: Sequence[BatchItem], options: BatchOptions) -> list[BatchItem]:
+    """The items of this shard, after the check that nothing would be overwritten unasked.
 
     Raises:
-        UsageError: A folder holds something already, and neither resume nor overwrite was asked.
+        UsageError: An output exists and neither resume nor overwrite was asked for.
     """
-    root = options.output or default_output(command, items, options.many)
-    part, parts = options.shard
-    planned = [(item, root / item.name if options.many else root) for item in items]
-    planned = planned[part - 1 :: parts]
+    mine = options.shard.take(items) if options.shard else list(items)
     if not (options.resume or options.overwrite):
-        for _, target in planned:
-            if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        for item in mine:
+            if is_occupied(options.target(item)):
                 raise UsageError(
-                    f"{target} is there already and not empty",
-                    "--resume goes on where a run stopped, --overwrite replaces, -o names another",
+                    f"{options.target(item)} exists and is not empty",
+                    "use --resume to do only what is missing, --overwrite to do all again",
                 )
-    return planned
+    return mine
 
 
 def run_batch(
@@ -140,203 +208,199 @@ def run_batch(
     task: Task,
     options: BatchOptions,
     *,
-    report: Callable[[ItemReport, int, int], None] | None = None,
+    on_start: Callable[[int, int, BatchItem], None] = lambda done, total, item: None,
+    on_done: Listener = lambda done, total, report: None,
 ) -> BatchReport:
     """Run a task over items.
 
     Args:
-        items: All items; the shard of the options picks from them.
-        task: The work.
-        options: See :class:`BatchOptions`.
-        report: Called after every item with its report, position and the number of items.
-
-    Returns:
-        One report an item that was reached.
+        items: All items; the shard is taken here.
+        task: Its ``load`` is called once, before the first item that has to be worked on.
+        options: How.
+        on_start: Called with number (from 1), total and item before each item.
+        on_done: Called with number, total and report after each item.
 
     Raises:
-        MMToolError: Before any item: bad output folder, model or device. A single input's own
-            error is raised too.
+        UsageError: An output exists; nothing was done.
+        ModelError: The model cannot be used: no item could be done.
+        DeviceError: Loading failed for want of device or memory.
+        KeyboardInterrupt: SIGINT; the staging folder is gone, finished items stay.
     """
-    planned = plan(items, task.command, options)
-    failures = _failures_file(items, task.command, options)
-    done: list[ItemReport] = []
+    mine = plan(items, options)
     runner = _Runner(task, options)
-    with _termination() as stop:
-        for position, (item, target) in enumerate(planned, start=1):
-            if stop.asked:
-                break
-            result = runner.run(item, target)
-            done.append(result)
-            if options.many:
-                _write_failures(failures, done)
-            if report:
-                report(result, position, len(planned))
-            if not options.many and result.error is not None:
-                raise result.error
-        stopped = stop.asked
-    listed = failures if any(r.status == "failed" for r in done) and options.many else None
-    return BatchReport(tuple(done), stopped, listed)
+    reports: list[ItemReport] = []
+    with _terminated() as stop:
+        try:
+            for number, item in enumerate(mine, start=1):
+                if stop.is_set():
+                    break
+                on_start(number, len(mine), item)
+                reports.append(runner.run(item))
+                on_done(number, len(mine), reports[-1])
+        finally:
+            failures = _write_failures(reports, options)
+    return BatchReport(
+        tuple(reports), tuple(mine[len(reports) :]), len(items) == 1, stop.is_set(), failures
+    )
 
 
 class _Runner:
-    """Runs items; loads the model when the first one needs it."""
+    """Keeps the loaded model from item to item."""
 
     def __init__(self, task: Task, options: BatchOptions) -> None:
         self.task = task
         self.options = options
         self.model: Mapping[str, Any] | None = None
+        self.threads: int | None = None
 
-    def run(self, item: BatchItem, target: Path) -> ItemReport:
-        began = time.monotonic()
+    def run(self, item: BatchItem) -> ItemReport:
+        """One item, with its failure caught."""
+        begun = time.monotonic()
+        target = self.options.target(item)
+        seen = self._caught(item, begun, lambda: self._look(item, target, begun))
+        if isinstance(seen, ItemReport):
+            return seen
+        self._load()  # not caught: without the model no item can be done
+        return self._caught(item, begun, lambda: self._work(item, target, seen, begun))
+
+    def _caught(self, item: BatchItem, begun: float, step: Callable[[], T]) -> T | ItemReport:
+        """Run a step; an error becomes the item's report."""
+        cause: Exception | None = None
         try:
-            fingerprint = self.task.fingerprint(item)
-            if self.options.resume and is_complete(target, fingerprint):
-                return ItemReport(item, target, "skipped")
-        except MMToolError as error:
-            if error.exit_code == 4:
-                raise  # no model, no batch
-            return ItemReport(item, target, "failed", 0.0, {}, error)
-        if self.model is None:
+            return step()
+        except ModelError:
+            raise  # the model is shared: every other item would fail in the same way
+        except MMToolError as known:
+            error = known
+        except Exception as bug:  # noqa: BLE001 (a bug that one item meets must not lose the rest)
+            log.debug("%s failed", item.name, exc_info=True)
+            error, cause = _as_error(bug), bug
+        seconds = time.monotonic() - begun
+        return ItemReport(
+            item, "failed", self.options.target(item), seconds, error=error, cause=cause
+        )
+
+    def _look(self, item: BatchItem, target: Path, begun: float) -> ItemReport | str:
+        """The report of an item that needs no work, else its fingerprint."""
+        for path in item.inputs:
+            if not path.exists():
+                raise InputError(f"{path}: no such file or folder", "check the path")
+        fingerprint = self.task.fingerprint(item)
+        record = matching_record(target, fingerprint) if self.options.resume else None
+        if record is None:
+            return fingerprint
+        summary, error = record.get("summary", {}), recorded_error(record)
+        return ItemReport(item, "skipped", target, time.monotonic() - begun, summary, error)
+
+    def _load(self) -> None:
+        if self.model is not None:
+            return
+        try:
             self.model = self.task.load()
-        try:
-            result = self._staged(item, target, fingerprint)
-        except MMToolError as error:
-            seconds = time.monotonic() - began
-            return ItemReport(item, target, "failed", seconds, {}, error)
-        seconds = time.monotonic() - began
-        status = "failed" if result.error else "ok"
-        return ItemReport(item, target, status, seconds, result.summary, result.error)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise out_of_memory() from error
+            raise
+        self.threads = set_threads(self.options.threads)
 
-    def _staged(self, item: BatchItem, target: Path, fingerprint: str) -> ItemResult:
-        """Run in a folder beside the target and publish it whole."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target)
-        staging = target.parent / f"{_STAGING}-{target.name}-{_host()}-{os.getpid()}"
-        staging.mkdir()
-        started, began = now(), time.monotonic()
-        try:
-            result = self._guarded(item, staging)
-            record = {
-                "command": self.task.command,
-                "name": item.name,
-                "status": "failed" if result.error else "ok",
-                "arguments": self._arguments(item),
-                "inputs": result.inputs_sha256,
-                "model": dict(self.model or {}),
-                "seed": self.options.seed,
-                "fingerprint": fingerprint,
-                "started": started,
-                "seconds": round(time.monotonic() - began, 3),
-                "peak_memory_mb": round(peak_memory_mb(), 1),
-                "summary": result.summary,
-            }
-            write_record(staging, record)
-            publish_folder(staging, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        return result
+    def _work(self, item: BatchItem, target: Path, fingerprint: str, begun: float) -> ItemReport:
+        started = datetime.now(UTC)
+        with staging_folder(target) as staging:
+            result = self.task.run_item(item, staging)
+            seconds = time.monotonic() - begun
+            facts = RunFacts(
+                command=self.task.command,
+                name=item.name,
+                arguments=self._arguments(item),
+                inputs=item.inputs,
+                inputs_sha256=result.inputs_sha256,
+                fingerprint=fingerprint,
+                model=self.model or {},
+                summary=result.summary,
+                outputs=result.outputs,
+                started=started,
+                seconds=seconds,
+                peak_memory_mb=peak_memory_mb(),
+                threads=self.threads,
+                seed=self.options.seed,
+                error=result.error,
+            )
+            write_record(staging, target, facts)
+            _publish(staging, target, result.outputs)
+        status = "failed" if result.error else "ok"
+        return ItemReport(item, status, target, seconds, result.summary, result.error)
 
     def _arguments(self, item: BatchItem) -> dict[str, Any]:
-        own = {"inputs": [str(p.absolute()) for p in item.inputs]}
-        return {**self.options.arguments, **own, **item.params}
+        """Options of the item, its row's first; those that name a file as a `Path`."""
+        arguments: dict[str, Any] = {**self.options.arguments, **item.params}
+        for key in set(arguments) & set(self.options.path_params):
+            value = arguments[key]
+            path = existing_path(value, Path()) if isinstance(value, str) else None
+            arguments[key] = Path(path) if path else value
+        return arguments
 
-    def _guarded(self, item: BatchItem, staging: Path) -> ItemResult:
-        """Turn what must not end a batch into an error of one item."""
+
+def _as_error(cause: Exception) -> MMToolError:
+    """One line for an error that no one foresaw; its text may quote the data, so it is not used."""
+    if is_out_of_memory(cause):
+        return out_of_memory()
+    return MMToolError(
+        f"unexpected {type(cause).__name__}", "run this item alone with --debug and report it"
+    )
+
+
+def _publish(staging: Path, target: Path, outputs: Sequence[str]) -> None:
+    """Move the item to its place; drop what an earlier run wrote there and this one did not."""
+    earlier: set[str] = set()
+    if (target / RECORD).is_file():
         try:
-            return self.task.run_item(item, staging)
-        except MMToolError:
-            raise
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-                raise DeviceError(
-                    f"{item.inputs[0]}: not enough memory", "free memory, or use a smaller scan"
-                ) from error
-            raise self._unexpected(item, error) from error
-        except Exception as error:  # noqa: BLE001 - one item must not take the batch with it
-            raise self._unexpected(item, error) from error
-
-    def _unexpected(self, item: BatchItem, error: Exception) -> MMToolError:
-        # The text of a foreign error may quote a header; its type can't.
-        if self.options.debug:
-            log.exception("unexpected error")
-        return MMToolError(
-            f"{item.inputs[0]}: unexpected error ({type(error).__name__})",
-            "run it again with --debug, and report what it prints",
-        )
+            earlier = set(recorded_outputs(read_record(target / RECORD)) or {})
+        except InputError:
+            log.warning("%s is not readable; files of that run stay", target / RECORD)
+    publish_folder(staging, target)
+    for name in earlier - set(outputs):
+        (target / name).unlink(missing_ok=True)
 
 
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40]
-
-
-def _remove_stale(target: Path) -> None:
-    """Remove staging folders of this target whose process is gone."""
-    pattern = re.compile(re.escape(f"{_STAGING}-{target.name}-{_host()}-") + r"(\d+)$")
-    for folder in target.parent.iterdir():
-        match = pattern.match(folder.name)
-        if match and not _alive(int(match.group(1))):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False  # a folder of this very process was left by an earlier item
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _failures_file(items: Sequence[BatchItem], command: str, options: BatchOptions) -> Path:
-    root = options.output or default_output(command, items, options.many)
-    part, parts = options.shard
-    return root / ("failures.tsv" if parts == 1 else f"failures.{part}-of-{parts}.tsv")
-
-
-def _write_failures(path: Path, done: Sequence[ItemReport]) -> None:
+def _write_failures(reports: Sequence[ItemReport], options: BatchOptions) -> Path | None:
+    """Write ``failures.tsv``, or remove that of an earlier run when nothing failed."""
+    if not options.nested:
+        return None
+    shard = options.shard
+    part = f".{shard.index}-of-{shard.count}" if shard else ""
+    path = options.output / f"failures{part}.tsv"
     rows = [
         (
-            str(r.item.inputs[0]),
-            r.item.name,
-            type(r.error).__name__,
-            r.error.exit_code if r.error else EXIT_UNEXPECTED,
-            r.error.message if r.error else "",
-            r.error.hint if r.error else "",
+            " ".join(str(p) for p in report.item.inputs),
+            report.item.name,
+            type(report.cause or report.error).__name__,
+            report.error.exit_code,
+            report.error.message,
         )
-        for r in done
-        if r.status == "failed"
+        for report in reports
+        if report.error is not None
     ]
-    if rows:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tsv(path, ("input", "name", "error", "exit_code", "message", "hint"), rows)
-    else:
+    if not rows:
         path.unlink(missing_ok=True)
-
-
-class _Stop:
-    """Whether SIGTERM came."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.asked = True
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_tsv(path, _FAILURE_COLUMNS, rows)
+    return path
 
 
 @contextmanager
-def _termination() -> Iterator[_Stop]:
-    """Let SIGTERM end the batch after the item in hand (Slurm sends it before it kills)."""
-    stop = _Stop()
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: the caller owns the signals
-        yield stop
+def _terminated() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, as long as the block runs (main thread only)."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
         return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        event.set()
+
+    before = signal.signal(signal.SIGTERM, note)
     try:
-        yield stop
+        yield event
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -15,10 +15,11 @@ from pathlib import Path
 from mmtool.errors import InputError, UsageError
 
 _INPUT_COLUMNS = ("input", "scan", "path", "image")
-_SUFFIXES = (
-    ".gz .bz2 .nii .mgz .mgh .nrrd .nhdr .zip .dcm .csv .tsv .txt .json .fasta .fa .h5 .pt .npy "
-    ".png .jpg .jpeg .tif .tiff .svs .ndpi .mrxs .tar"
-).split()
+_SUFFIXES = frozenset(
+    (".gz", ".bz2", ".tar", ".zip", ".nii", ".mgz", ".mgh", ".nrrd", ".nhdr", ".dcm")
+    + (".csv", ".tsv", ".txt", ".json", ".fasta", ".fa", ".h5", ".pt", ".npy")
+    + (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs")
+)
 _MAX_SHEET = 64 << 20  # bytes
 _MAX_NAME = 80
 
@@ -82,6 +83,8 @@ def _unique(items: list[BatchItem]) -> list[BatchItem]:
             digest = hashlib.sha256("\0".join(map(str, item.inputs)).encode()).hexdigest()[:8]
             item = replace(item, name=f"{item.name}-{digest}")
         out.append(item)
+    if len({item.name.lower() for item in out}) < len(out):
+        raise InputError("two inputs would share one output folder", "name them by a column id")
     return out
 
 

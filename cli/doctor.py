@@ -27,7 +27,9 @@ def doctor(
         typer.echo(json_module.dumps(rows, indent=2))
     else:
         for finding in findings:
-            typer.echo(f"{'ok ' if finding.error is None else 'BAD'}  {finding.name}: {finding.value}")
+            typer.echo(
+                f"{'ok ' if finding.error is None else 'BAD'}  {finding.name}: {finding.value}"
+            )
     for finding in findings:
         if isinstance(finding.error, MMToolError):
             raise finding.error

@@ -51,9 +51,7 @@ def evaluate_segment(
         if not quiet:
             typer.echo(line, err=True)
 
-    scores = evaluate_brain(
-        segmenter, data, holdout=holdout, scans=scans, seed=seed, report=tell
-    )
+    scores = evaluate_brain(segmenter, data, holdout=holdout, scans=scans, seed=seed, report=tell)
     if json:
         typer.echo(json_module.dumps([s.to_json() for s in scores], indent=2))
         return

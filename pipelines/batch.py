@@ -8,15 +8,11 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from mmtool.errors import (
@@ -41,6 +37,7 @@ from mmtool.pipelines.runrecord import (
 )
 from mmtool.pipelines.samplesheet import BatchItem, existing_path
 from mmtool.pipelines.staging import is_occupied, staging_folder
+from mmtool.pipelines.stopping import sigterm_noted
 
 __all__ = [
     "BatchItem",
@@ -229,7 +226,7 @@ def run_batch(
     mine = plan(items, options)
     runner = _Runner(task, options)
     reports: list[ItemReport] = []
-    with _terminated() as stop:
+    with sigterm_noted() as stop:
         try:
             for number, item in enumerate(mine, start=1):
                 if stop.is_set():
@@ -272,7 +269,7 @@ class _Runner:
             raise  # the model is shared: every other item would fail in the same way
         except MMToolError as known:
             error = known
-        except Exception as bug:  # noqa: BLE001 (a bug that one item meets must not lose the rest)
+        except Exception as bug:  # a bug that one item meets must not lose the rest
             log.debug("%s failed", item.name, exc_info=True)
             error, cause = _as_error(bug), bug
         seconds = time.monotonic() - begun
@@ -386,21 +383,3 @@ def _write_failures(reports: Sequence[ItemReport], options: BatchOptions) -> Pat
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tsv(path, _FAILURE_COLUMNS, rows)
     return path
-
-
-@contextmanager
-def _terminated() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, as long as the block runs (main thread only)."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        event.set()
-
-    before = signal.signal(signal.SIGTERM, note)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -15,11 +15,11 @@ from pathlib import Path
 from mmtool.errors import InputError, UsageError
 
 _INPUT_COLUMNS = ("input", "scan", "path", "image")
-_SUFFIXES = frozenset(
-    (".gz", ".bz2", ".tar", ".zip", ".nii", ".mgz", ".mgh", ".nrrd", ".nhdr", ".dcm")
-    + (".csv", ".tsv", ".txt", ".json", ".fasta", ".fa", ".h5", ".pt", ".npy")
-    + (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs")
-)
+_ARCHIVES = (".gz", ".bz2", ".tar", ".zip")
+_VOLUMES = (".nii", ".mgz", ".mgh", ".nrrd", ".nhdr", ".dcm")
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs")
+_TABLES = (".csv", ".tsv", ".txt", ".json", ".fasta", ".fa", ".h5", ".pt", ".npy")
+_SUFFIXES = frozenset((*_ARCHIVES, *_VOLUMES, *_PICTURES, *_TABLES))
 _MAX_SHEET = 64 << 20  # bytes
 _MAX_NAME = 80
 

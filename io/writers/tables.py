@@ -47,12 +47,17 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
 
 
 def write_labels_tsv(path: Path, table: Sequence[Label]) -> None:
-    """Write what each voxel value means; ``snomed_ct`` is the code of the unsided structure."""
-    columns = ("index", "name", "snomed_ct", "meaning", "laterality", "color")
+    """Write what each voxel value means.
+
+    ``code`` is that of the structure without its side, in the scheme beside it: ``SCT`` is
+    SNOMED CT; what SNOMED CT lacks has a code of DICOM (``DCM``).
+    """
+    columns = ("index", "name", "scheme", "code", "meaning", "laterality", "color")
     rows = [
         (
             label.index,
             label.name,
+            label.code.scheme,
             label.code.value,
             label.code.meaning,
             label.laterality.meaning if label.laterality else "",
@@ -66,7 +71,7 @@ def write_labels_tsv(path: Path, table: Sequence[Label]) -> None:
 def write_measurements_tsv(path: Path, rows: Sequence[Measurement]) -> None:
     """Write one line a structure."""
     extra = list(rows[0].extra) if rows else []
-    columns = ("index", "name", "snomed_ct", "laterality", "voxels", "volume_ml", *extra)
+    columns = ("index", "name", "scheme", "code", "laterality", "voxels", "volume_ml", *extra)
     write_tsv(
         path,
         columns,
@@ -74,6 +79,7 @@ def write_measurements_tsv(path: Path, rows: Sequence[Measurement]) -> None:
             (
                 m.label.index,
                 m.label.name,
+                m.label.code.scheme,
                 m.label.code.value,
                 m.label.laterality.meaning if m.label.laterality else "",
                 m.voxels,

@@ -1,0 +1,263 @@
+"""Find structures in a clause, with their side and with what is said of them.
+
+Negation and normality follow the idea of trigger words with a scope (NegEx: Chapman et al. 2001,
+10.1006/jbin.2001.1029), with rules of our own for brain reports.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from mmtool.models.text.vocabulary import Phrase, normalise_word, phrases
+
+PRESENT, NORMAL, ABSENT, EXCLUDED = "present", "unremarkable", "absent", "excluded"
+
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[A-Za-z0-9]+(?:'[a-z]+)?|[(),/]")
+_LEFT = frozenset({"left", "l", "lt", "sinister", "left-sided"})
+_RIGHT = frozenset({"right", "r", "rt", "dexter"})
+_BOTH = frozenset({"both", "bilateral", "bilaterally", "either", "paired"})
+_PLURALS = frozenset(
+    "hippocampi amygdalae amygdalas thalami caudates putamina putamens pallidi pallida hemispheres "
+    "ventricles horns nuclei hippocampuses".split()
+)
+_NEGATION = re.compile(
+    r"\b(?:no|without|negative for|absence of|free of|neither|nor|not|never|denies|"
+    r"rather than|exclude|excludes|minus)\b"
+)
+_NOT_NEGATION = re.compile(
+    r"\b(?:no|not|without)(?: \w+){0,2} (?:change|changed|progression|increase|only|certain|"
+    r"difference|decrease)\b"
+)
+_NORMAL = re.compile(
+    r"\b(?:unremarkable|normal(?! (?:brain|tissue|variant|pressure))|within normal limits|intact|preserved|symmetric|symmetrical|"
+    r"not enlarged|not dilated|not atrophic|no abnormality|age-appropriate|age appropriate|patent|"
+    r"maintained|clear)\b"
+)
+_NOT_NORMAL = re.compile(r"\b(?:abnormal|not normal|asymmetric|asymmetry|asymmetrical)\b")
+_ABSENT = re.compile(
+    r"\b(?:absent|agenesis|aplasia|resected|removed|missing|not (?:seen|visuali[sz]ed|identified|"
+    r"present|visible|demonstrated)|surgically absent|resection of|removal of|(?:status )?post "
+    r"(?:resection|removal)|s/p resection)\b"
+)
+_ECTOMY = re.compile(r"\b(\w*?)(amygdalo|amygdal|hippocamp)o?(hippocampectomy|ectomy)\b")
+_ORDINALS = {
+    "third": "third ventricle", "3rd": "third ventricle", "iii": "third ventricle",
+    "fourth": "fourth ventricle", "4th": "fourth ventricle", "iv": "fourth ventricle",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A structure in a clause.
+
+    Attributes:
+        phrase: Vocabulary entry.
+        side: ``left``, ``right`` or empty for both or none.
+        status: ``present``, ``unremarkable``, ``absent`` or ``excluded``.
+        start: Position in the clause, characters.
+        end: Position after it.
+        reason: The words that decided the status.
+    """
+
+    phrase: Phrase
+    side: str
+    status: str
+    start: int
+    end: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Token:
+    word: str
+    raw: str
+    start: int
+    end: int
+
+
+def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") -> list[Mention]:
+    """Mentions of a clause.
+
+    Args:
+        clause: Text of the clause.
+        opener: Word that opened it, e.g. ``but not``.
+        prompt: Negation excludes in a prompt; in a report it says that a thing is unremarkable.
+        carried: Side that the clause before ended with.
+
+    Returns:
+        Mentions in order.
+    """
+    tokens = [
+        _Token(normalise_word(m.group().lower()), m.group().lower(), m.start(), m.end())
+        for m in _TOKEN.finditer(clause)
+    ]
+    spans = _spans(tokens)
+    sided = _with_sides(tokens, spans, carried)
+    lower = clause.lower()
+    excluding = opener in ("but not", "except", "except for", "excluding", "apart from")
+    out = []
+    for mention in sided:
+        if prompt:
+            status, reason = (
+                (EXCLUDED, opener) if excluding else _prompt_status(lower, mention)
+            )
+        else:
+            status, reason = _report_status(lower, mention)
+        out.append(replace(mention, status=status, reason=reason))
+    return out + _ectomies(lower, prompt)
+
+
+def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
+    """Longest vocabulary entries: first token, token after the last, entry."""
+    table = phrases()
+    by_name = {p.concept: p for entries in table.values() for p in entries}
+    out: list[tuple[int, int, Phrase]] = []
+    position, seen_ventricle = 0, False
+    while position < len(tokens):
+        hit = None
+        for phrase in table.get(tokens[position].word, ()):
+            end = position + len(phrase.words)
+            if tuple(t.word for t in tokens[position:end]) == phrase.words:
+                hit = (position, end, phrase)
+                break
+        if hit is None and seen_ventricle and tokens[position].word in _ORDINALS:
+            hit = (position, position + 1, by_name[_ORDINALS[tokens[position].word]])
+        if hit is None:
+            position += 1
+            continue
+        seen_ventricle = seen_ventricle or "ventric" in hit[2].concept
+        out.append(hit)
+        position = hit[1]
+    return out
+
+
+def _side_of(tokens: list[_Token]) -> str | None:
+    """``left``, ``right``, ``both`` or None for a run of tokens."""
+    words = [t.word for t in tokens]
+    left = any(w in _LEFT for w in words)
+    right = any(w in _RIGHT for w in words)
+    if (left and right) or any(w in _BOTH for w in words):
+        return "both"
+    return "left" if left else "right" if right else None
+
+
+def _with_sides(
+    tokens: list[_Token], spans: list[tuple[int, int, Phrase]], carried: str
+) -> list[Mention]:
+    out: list[Mention] = []
+    running = carried
+    previous_end = 0
+    taken = -1  # a side behind one structure doesn't belong to the next
+    for number, (first, after, phrase) in enumerate(spans):
+        before = tokens[max(previous_end, taken) : first]
+        own = _side_of(before)
+        following = spans[number + 1][0] if number + 1 < len(spans) else len(tokens)
+        plural = any(t.raw in _PLURALS for t in tokens[first:after])
+        behind, used = _behind(tokens, after, following)
+        if own is None and behind is not None:
+            own, taken = behind, used
+            side = own
+        elif own is not None:
+            side = running = own
+        else:
+            side = "both" if plural else running
+        side = "" if side == "both" else side
+        out.append(
+            Mention(phrase, side, PRESENT, tokens[first].start, tokens[after - 1].end)
+        )
+        previous_end = after
+    return out
+
+
+def _behind(tokens: list[_Token], after: int, stop: int) -> tuple[str | None, int]:
+    """A side right behind a structure: "(left)", ", left", "on the left", "L"."""
+    position = after
+    while position < stop and tokens[position].word in ("(", ",", "on", "the", "of", "in"):
+        position += 1
+    if position >= stop:
+        return None, after
+    side = _side_of(tokens[position : position + 1])
+    if side is None:
+        return None, after
+    closing = position + 1
+    # "hippocampus, left amygdala": the side belongs to what follows it directly.
+    if closing == stop and stop < len(tokens) and tokens[closing - 1].word not in (")",):
+        return None, after
+    if closing + 1 < stop and tokens[closing].word == "and":
+        more = _side_of(tokens[closing + 1 : closing + 2])
+        if more is not None and more != side and closing + 2 <= stop:
+            return "both", closing + 2
+    return side, closing
+
+
+def _prompt_status(clause: str, mention: Mention) -> tuple[str, str]:
+    before = clause[: mention.start]
+    trigger = None
+    for trigger in _NEGATION.finditer(before):
+        pass
+    if trigger is None:
+        return PRESENT, ""
+    return EXCLUDED, trigger.group()
+
+
+def _report_status(clause: str, mention: Mention) -> tuple[str, str]:
+    before, behind = clause[: mention.start], clause[mention.end :]
+    absent = _ABSENT.search(behind) or _last(_ABSENT, before[-60:])
+    if absent and not re.search(r"\b(?:no|not)\s+$", before):
+        return ABSENT, absent.group()
+    if _NOT_NORMAL.search(clause):
+        return PRESENT, ""
+    trigger = _last(_NEGATION, before)
+    if trigger and not _NOT_NEGATION.search(clause[trigger.start() :]):
+        return NORMAL, trigger.group()
+    normal = _NORMAL.search(behind) or _last(_NORMAL, before)
+    if normal:
+        return NORMAL, normal.group()
+    return PRESENT, ""
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    found = None
+    for found in pattern.finditer(text):
+        pass
+    return found
+
+
+def _ectomies(clause: str, prompt: bool) -> list[Mention]:
+    """Structures that an operation's name says are gone, e.g. amygdalohippocampectomy."""
+    if prompt:
+        return []
+    table = {p.concept: p for entries in phrases().values() for p in entries}
+    out = []
+    for match in _ECTOMY.finditer(clause):
+        side = _side_of(
+            [_Token(w, w, 0, 0) for w in clause[max(0, match.start() - 30) : match.start()].split()]
+        )
+        for stem, concept in (("hippocamp", "hippocampus"), ("amygdal", "amygdala")):
+            if stem in match.group():
+                out.append(
+                    Mention(
+                        table[concept],
+                        side if side in ("left", "right") else "",
+                        ABSENT,
+                        match.start(),
+                        match.end(),
+                        match.group(),
+                    )
+                )
+    return out
+
+
+def side_alone(clause: str) -> str | None:
+    """Side of a clause without a structure, as in "The right is normal"."""
+    match = re.match(r"\s*(?:the\s+)?(left|right)(?:\s+(?:side|one))?\s+(?:is|was|appears|looks)\b",
+                     clause.lower())
+    return match.group(1) if match else None
+
+
+def status_of(clause: str, *, prompt: bool) -> tuple[str, str]:
+    """What a clause without a structure says of the one before it."""
+    empty = Phrase((), "", (), True)
+    where = Mention(empty, "", PRESENT, 0, 0)
+    return _prompt_status(clause, where) if prompt else _report_status(clause.lower(), where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -13,20 +14,34 @@ from mmtool.cli.evaluate import evaluate_app
 from mmtool.cli.models import models_app
 from mmtool.cli.segment import segment
 from mmtool.cli.train import train_app
-from mmtool.errors import EXIT_DEVICE, EXIT_SIGINT, EXIT_UNEXPECTED, MMToolError
+from mmtool.errors import EXIT_SIGINT, EXIT_UNEXPECTED, MMToolError
+from mmtool.pipelines.devices import is_out_of_memory, out_of_memory
 
 _HELP = """Clinical and biological prediction from the command line.
 
 Example: mmtool segment scan.nii.gz --text report.txt -o out
 
-Exit codes: 0 ok, 1 unexpected, 2 usage, 3 input, 4 model or weights, 5 device or memory,
-6 some inputs of a batch failed, 130 interrupted, 143 terminated.
+Results go to stdout, messages to stderr. Nothing is downloaded at run time.
+
+\b
+Exit codes:
+  0    ok
+  1    unexpected error
+  2    wrong usage
+  3    input: missing, broken or refused
+  4    model or weights: absent or altered
+  5    device or memory
+  6    some inputs of a batch failed, see failures.tsv
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM), after the input in hand
 """
 
 app = typer.Typer(
     help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # locals in a traceback may hold patient data
+    rich_markup_mode=None,  # plain help: the same in docs/cli.md, logs and terminals
+    pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(segment)
@@ -60,7 +75,7 @@ def main() -> None:
         app()
     except MMToolError as error:
         if debug:
-            raise
+            traceback.print_exception(error, file=sys.stderr)  # the exit code stays its own
         _complain(error.message, error.hint)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
@@ -69,12 +84,13 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_UNEXPECTED)
-    except MemoryError:
-        _complain("not enough memory", "use a smaller input, or a machine with more")
-        sys.exit(EXIT_DEVICE)
     except Exception as error:  # the last door: a user sees one line, never a traceback
         if debug:
             raise
+        if is_out_of_memory(error):
+            short = out_of_memory()
+            _complain(short.message, short.hint)
+            sys.exit(short.exit_code)
         # The text of a foreign error may quote patient data; its type can't.
         _complain(f"unexpected error ({type(error).__name__})", "run it again with --debug")
         sys.exit(EXIT_UNEXPECTED)
@@ -83,4 +99,4 @@ def main() -> None:
 def _complain(message: str, hint: str) -> None:
     typer.echo(f"mmtool: error: {message}", err=True)
     if hint:
-        typer.echo(f"mmtool: hint: {hint}", err=True)
+        typer.echo(f"hint: {hint}", err=True)

@@ -18,62 +18,59 @@ models_app = typer.Typer(
 @models_app.command("list")
 def list_command(json: shared.Json = False) -> None:
     """List the models that can be named. Example: mmtool models list --json"""
-    from mmtool.models.store import list_models, open_model
+    from mmtool.models.store import list_models
 
-    rows = []
-    for _, _, folder in list_models():
-        files = open_model(folder)
-        card = files.card
-        rows.append(
-            {
-                "task": files.task,
-                "name": files.name,
-                "version": card["version"],
-                "licence": card["licence"],
-                "use": card["use"],
-                "summary": card["summary"],
-            }
-        )
+    columns = ("version", "licence", "use", "summary")
+    rows = [
+        {
+            "task": entry.task,
+            "name": entry.name,
+            **{c: str(entry.card.get(c, "")) for c in columns},
+            "error": entry.error,
+        }
+        for entry in list_models()
+    ]
     if json:
         typer.echo(json_module.dumps(rows, indent=2, ensure_ascii=False))
         return
-    typer.echo("task\tname\tversion\tlicence\tuse\tsummary")
+    typer.echo("task\tname\tversion\tlicence\tuse\tsummary\terror")
     for row in rows:
         typer.echo("\t".join(row.values()))
 
 
 @models_app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a model.")], json: shared.Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Model name or folder.")],
+    json: shared.Json = False,
+    debug: shared.Debug = False,
 ) -> None:
     """Print the card of a model. Example: mmtool models show brain"""
-    from mmtool.models.card import card_text
-    from mmtool.models.store import list_models, open_model
+    del debug
+    from mmtool.models.card import render_card
+    from mmtool.models.store import load_card
 
-    for _, its_name, folder in list_models():
-        if its_name == name:
-            card = open_model(folder).card
-            text = json_module.dumps(card, indent=2, ensure_ascii=False)
-            typer.echo(text if json else card_text(card), nl=json)
-            return
-    raise ModelError(f"no model '{name}'", "'mmtool models list' shows the names")
+    card = load_card(None, name)
+    typer.echo(json_module.dumps(card, indent=2, ensure_ascii=False) if json else render_card(card))
 
 
 @models_app.command("verify")
-def verify(json: shared.Json = False) -> None:
+def verify(json: shared.Json = False, debug: shared.Debug = False) -> None:
     """Check the hashes of all models; exit 4 if one is altered. Example: mmtool models verify"""
-    from mmtool.models.store import list_models, open_model
+    del debug
+    from mmtool.models.store import list_models
+    from mmtool.models.store import verify as check
 
     rows, bad = [], []
-    for task, name, folder in list_models():
+    for entry in list_models():
         try:
-            open_model(folder)
-            rows.append({"task": task, "name": name, "status": "intact"})
+            check(entry.folder)
+            status = "intact"
         except MMToolError as error:
-            bad.append(name)
-            rows.append({"task": task, "name": name, "status": error.message})
+            bad.append(entry.name)
+            status = error.message
+        rows.append({"task": entry.task, "name": entry.name, "status": status})
     if json:
-        typer.echo(json_module.dumps(rows, indent=2))
+        typer.echo(json_module.dumps(rows, indent=2, ensure_ascii=False))
     else:
         for row in rows:
             typer.echo("\t".join(row.values()))

@@ -2,66 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
+import re
 import sys
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mmtool.cli.config_file import use_config
 from mmtool.errors import UsageError
+from mmtool.pipelines.samplesheet import Shard as Part
 
 _RUN = "Running"
 _BATCH = "Batch"
 
 
-def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Take defaults from ``run.toml`` or ``run.json``. Flags and variables go before them."""
-    if path is None:
-        return None
-    values = _config_values(path)
-    names = {p.name for p in ctx.command.params}
-    defaults = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in names or name in ("config", "help"):
-            import difflib
-
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]}?" if near else "see --help for the options"
-            raise UsageError(f"{path}: unknown option '{key}'", hint)
-        if isinstance(value, dict):
-            raise UsageError(f"{path}: option '{key}' is a table", "give a plain value")
-        if value is not None:
-            defaults[name] = value
-    ctx.default_map = defaults
-    return path
-
-
-def _config_values(path: Path) -> dict[str, Any]:
-    """Options in a file; nothing in it is evaluated."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path}: no readable TOML or JSON ({type(error).__name__})", "check the file"
-        ) from error
-    if isinstance(values, dict) and "arguments" in values:  # a run.json written by mmtool
-        values = values["arguments"]
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: no options in it", "write 'option = value' lines")
-    return values
-
-
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder of the results.", rich_help_panel=_RUN
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder of the results; with several inputs a folder in it for each.",
+        envvar="MMTOOL_OUTPUT",
+        rich_help_panel=_RUN,
     ),
 ]
 Device = Annotated[
@@ -85,7 +52,9 @@ Seed = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(
-        callback=load_config,
+        "--config",
+        envvar="MMTOOL_CONFIG",
+        callback=use_config,
         is_eager=True,
         metavar="FILE",
         help="Options from a TOML file, or from the run.json of an earlier run.",
@@ -122,13 +91,19 @@ Shard = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
+        envvar="MMTOOL_SHARD",
         help="Do the I-th of N parts. Default in a Slurm array: the task's part.",
         rich_help_panel=_BATCH,
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Skip inputs whose results are there.", rich_help_panel=_BATCH),
+    typer.Option(
+        "--resume",
+        envvar="MMTOOL_RESUME",
+        help="Skip inputs whose results are there and unaltered.",
+        rich_help_panel=_BATCH,
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace earlier results.", rich_help_panel=_BATCH)
@@ -161,9 +136,11 @@ class Common:
 
 def start_logging(common: Common) -> None:
     """One handler, on stderr."""
-    level = logging.ERROR if common.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[
-        min(2, common.verbose)
-    ]
+    level = (
+        logging.ERROR
+        if common.quiet
+        else (logging.WARNING, logging.INFO, logging.DEBUG)[min(2, common.verbose)]
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("mmtool: %(message)s"))
     logger = logging.getLogger("mmtool")
@@ -172,23 +149,36 @@ def start_logging(common: Common) -> None:
     logger.propagate = False
 
 
-def parse_shard(text: str | None, *, several: bool) -> tuple[int, int]:
-    """(i, n), from ``--shard`` or from Slurm's array variables.
+def parse_shard(text: str | None, environ: Mapping[str, str], *, several: bool) -> Part | None:
+    """Part of the items to do; None for all.
 
-    Slurm's variables count only where there is something to share out: a sheet or several inputs.
+    Args:
+        text: ``i/n`` as given, or None: then a Slurm array's task takes its part.
+        environ: Environment with Slurm's variables.
+        several: Whether there is something to share out. Slurm's variables count only then: a
+            user who starts one array task for each scan means that very scan.
 
     Raises:
-        UsageError: Not of the form I/N with 1 <= I <= N.
+        UsageError: Not I/N with 1 <= I <= N, or a Slurm array that has gaps.
     """
-    if text is None:
-        names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN")
-        number, count, first = (os.environ.get(n, "") for n in names)
-        if not several or not (number.isdigit() and count.isdigit()):
-            return 1, 1
-        step = os.environ.get("SLURM_ARRAY_TASK_STEP", "1")
-        base = int(first) if first.isdigit() else 1
-        text = f"{(int(number) - base) // int(step or 1) + 1}/{count}"
-    part, slash, parts = text.partition("/")
-    if not (slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise UsageError(f"--shard {text}: not a part", "write I/N, e.g. 2/8; I runs from 1 to N")
-    return int(part), int(parts)
+    if text is not None:
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+        index, count = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not 1 <= index <= count:
+            raise UsageError(
+                f"--shard {text}: not a part", "write I/N, e.g. 2/8; I runs from 1 to N"
+            )
+        return Part(index, count) if count > 1 else None
+    names = ("ID", "COUNT", "MIN", "STEP")
+    slurm = {n: environ.get(f"SLURM_ARRAY_TASK_{n}", "") for n in names}
+    if not (several and slurm["ID"].isdigit() and slurm["COUNT"].isdigit()):
+        return None
+    first, step = int(slurm["MIN"] or 1), int(slurm["STEP"] or 1)
+    place, rest = divmod(int(slurm["ID"]) - first, step)
+    count = int(slurm["COUNT"])
+    if rest or not 0 <= place < count:
+        raise UsageError(
+            "the Slurm array has gaps, so this task's part can't be told",
+            "give --shard I/N, or submit an array without gaps",
+        )
+    return Part(place + 1, count) if count > 1 else None

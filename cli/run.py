@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-import logging
+import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
+from mmtool.cli.config_file import MAYBE_PATHS
 from mmtool.cli.options import Common, parse_shard, start_logging
-from mmtool.errors import EXIT_PARTIAL, EXIT_SIGTERM, UsageError
+from mmtool.errors import UsageError
+from mmtool.pipelines.batch import BatchOptions, BatchReport, ItemReport, Task, plan, run_batch
+from mmtool.pipelines.devices import check_device_name
+from mmtool.pipelines.samplesheet import BatchItem, items_from_paths, items_from_sheet, stem_of
 
-if TYPE_CHECKING:
-    from mmtool.pipelines.batch import BatchReport, ItemReport, Task
-
-log = logging.getLogger("mmtool")
+# About this run or this terminal, not about the result: a replay chooses them anew.
+_PLACE = ("inputs", "samplesheet", "output", "shard", "resume", "overwrite", "dry_run", "config")
+_TERMINAL = ("json", "verbose", "quiet", "debug")
 
 
 def run_task(
@@ -34,66 +37,110 @@ def run_task(
         task: The command's work.
         inputs: From the command line.
         common: Shared options.
-        columns: Columns that the command takes from a sample sheet.
+        columns: Options of the command that a row of the sample sheet may set.
         arguments: All parameters of the command, for the record.
 
     Raises:
         typer.Exit: With code 6 when some of several inputs failed, 143 after SIGTERM.
+        MMToolError: Nothing could be done, or the only input failed.
     """
-    from mmtool.io.limits import Limits
-    from mmtool.pipelines.batch import BatchOptions, plan, run_batch
-    from mmtool.pipelines.devices import set_threads
-    from mmtool.pipelines.samplesheet import items_from_paths, items_from_sheet
-
     start_logging(common)
-    if common.samplesheet and inputs:
-        raise UsageError("inputs and --samplesheet exclude each other", "give one of them")
+    check_device_name(common.device)
     if common.resume and common.overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "give one of them")
+    items = _items(task.command, inputs, common, columns)
+    options = _options(task.command, inputs, common, arguments, items)
+    if options.shard and not common.quiet:
+        mine = len(options.shard.take(items))
+        _say(f"part {options.shard.index} of {options.shard.count}: {mine} of {len(items)} inputs")
+    if common.dry_run:
+        _show_plan(task.command, plan(items, options), options, common)
+        return
+    teller = _Teller(common)
+    report = run_batch(items, task, options, on_start=teller.started, on_done=teller.done)
+    _finish(report, task.command, common)
+
+
+def _items(
+    command: str, inputs: Sequence[Path], common: Common, columns: Collection[str]
+) -> list[BatchItem]:
+    if common.samplesheet and inputs:
+        raise UsageError("inputs and --samplesheet exclude each other", "give one of them")
     if common.samplesheet:
-        items = items_from_sheet(common.samplesheet, columns, Limits.from_env())
-    elif inputs:
-        items = items_from_paths(inputs)
+        return items_from_sheet(
+            common.samplesheet, params=columns, path_params=MAYBE_PATHS & set(columns)
+        )
+    if not inputs:
+        raise UsageError("no input", f"mmtool {command} FILE, or --samplesheet FILE")
+    return items_from_paths(inputs)
+
+
+def _options(
+    command: str,
+    inputs: Sequence[Path],
+    common: Common,
+    arguments: Mapping[str, Any],
+    items: Sequence[BatchItem],
+) -> BatchOptions:
+    several = common.samplesheet is not None or len(items) > 1
+    if common.output:
+        output = common.output
+    elif common.samplesheet or len(inputs) == 1:
+        output = Path(f"{stem_of(common.samplesheet or inputs[0])}_{command}")
     else:
-        raise UsageError("no input", f"mmtool {task.command} FILE, or --samplesheet FILE")
-    many = common.samplesheet is not None or len(items) > 1
-    options = BatchOptions(
-        output=common.output,
+        output = Path(f"mmtool_{command}")
+    return BatchOptions(
+        output=output,
+        nested=several,
         resume=common.resume,
         overwrite=common.overwrite,
-        shard=parse_shard(common.shard, several=many),
-        many=many,
-        arguments=_replayable(arguments),
+        shard=parse_shard(common.shard, os.environ, several=several),
+        threads=common.threads,
         seed=common.seed,
-        debug=common.debug,
+        arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_TERMINAL)},
+        path_params=MAYBE_PATHS,
     )
-    if common.dry_run:
-        for item, target in plan(items, task.command, options):
-            typer.echo(f"{item.inputs[0]}\t{target}")
+
+
+def _show_plan(
+    command: str, items: Sequence[BatchItem], options: BatchOptions, common: Common
+) -> None:
+    """What would be done: refuses an absent or altered model, as the run itself would."""
+    from mmtool.models.store import resolve_model
+
+    model = resolve_model(command, str(options.arguments["model"])).name
+    rows = [
+        {
+            "name": item.name,
+            "input": " ".join(str(p) for p in item.inputs),
+            "found": "yes" if all(p.exists() for p in item.inputs) else "no",
+            "model": model,
+            "output": str(options.target(item)),
+        }
+        for item in items
+    ]
+    if common.json:
+        _print_json({"command": command, "dry_run": True, "items": rows})
         return
-    set_threads(common.threads)
-    report = run_batch(items, task, options, report=_Teller(common))
-    _finish(report, common)
-
-
-def _replayable(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as ``--config`` reads them back; what concerns one run only is left out."""
-    once = ("inputs", "samplesheet", "shard", "resume", "overwrite", "dry_run", "config", "output")
-    terminal = ("json", "verbose", "quiet", "debug")
-    return {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in arguments.items()
-        if key not in (*once, *terminal, "ctx")
-    }
+    typer.echo("name\tinput\tfound\tmodel\toutput")
+    for row in rows:
+        typer.echo("\t".join(row.values()))
 
 
 class _Teller:
-    """Tells on stderr how far a run is."""
+    """Tells on stderr how far a run is; at a terminal also what is being worked on."""
 
     def __init__(self, common: Common) -> None:
-        self.quiet = common.quiet or common.json and not common.verbose
+        self.quiet = common.quiet
+        self.live = sys.stderr.isatty() and not common.quiet
 
-    def __call__(self, result: ItemReport, position: int, count: int) -> None:
+    def started(self, position: int, count: int, item: BatchItem) -> None:
+        if self.live:
+            typer.echo(f"\r\x1b[K[{position}/{count}] {item.name} ...", nl=False, err=True)
+
+    def done(self, position: int, count: int, result: ItemReport) -> None:
+        if self.live:
+            typer.echo("\r\x1b[K", nl=False, err=True)
         if self.quiet:
             return
         word = {"ok": "done", "skipped": "there already", "failed": "FAILED"}[result.status]
@@ -107,39 +154,45 @@ class _Teller:
             typer.echo(f"  note: {note}", err=True)
 
 
-def _finish(report: BatchReport, common: Common) -> None:
+def _finish(report: BatchReport, command: str, common: Common) -> None:
     if common.json:
-        typer.echo(json.dumps(_as_json(report), indent=2, ensure_ascii=False))
+        items = [_as_json(r) for r in report.items]
+        _print_json({"command": command, "left": len(report.left), "items": items})
     else:
         for result in report.items:
-            if result.status != "failed":
-                typer.echo(str(result.target))
+            if result.kept:
+                typer.echo(str(result.output))
     sys.stdout.flush()
-    if report.stopped:
-        typer.echo("mmtool: stopped by SIGTERM; --resume goes on", err=True)
-        raise typer.Exit(EXIT_SIGTERM)
-    if report.failed:
-        typer.echo(
-            f"mmtool: {len(report.failed)} of {len(report.items)} inputs failed, "
-            f"see {report.failures_file}",
-            err=True,
-        )
-        raise typer.Exit(EXIT_PARTIAL)
+    if report.failures:
+        _say(f"{len(report.failed)} of {len(report.items)} inputs failed, see {report.failures}")
+    if report.terminated:
+        _say(f"stopped by SIGTERM; {len(report.left)} inputs are left, --resume does them")
+    elif report.single and report.failed:
+        failed = report.failed[0]
+        if failed.cause is not None:
+            raise failed.cause
+        if failed.error is not None:
+            raise failed.error
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
 
 
-def _as_json(report: BatchReport) -> dict[str, Any]:
+def _as_json(result: ItemReport) -> dict[str, Any]:
+    error = result.error
     return {
-        "stopped": report.stopped,
-        "items": [
-            {
-                "name": r.item.name,
-                "input": str(r.item.inputs[0]),
-                "output": str(r.target),
-                "status": r.status,
-                "seconds": round(r.seconds, 3),
-                "error": None if r.error is None else r.error.message,
-                **r.summary,
-            }
-            for r in report.items
-        ],
+        "name": result.item.name,
+        "input": " ".join(str(p) for p in result.item.inputs),
+        "output": str(result.output) if result.kept else None,
+        "status": result.status,
+        "seconds": round(result.seconds, 3),
+        "error": error and {"exit_code": error.exit_code, "message": error.message},
+        "summary": dict(result.summary),
     }
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _say(message: str) -> None:
+    typer.echo(f"mmtool: {message}", err=True)

@@ -35,7 +35,7 @@ from mmtool.pipelines.runrecord import (
     recorded_outputs,
     write_record,
 )
-from mmtool.pipelines.samplesheet import BatchItem, existing_path
+from mmtool.pipelines.samplesheet import BatchItem, Shard, existing_path
 from mmtool.pipelines.staging import is_occupied, staging_folder
 from mmtool.pipelines.stopping import sigterm_noted
 
@@ -60,13 +60,11 @@ class ItemResult:
     """What a task says of one finished item.
 
     Attributes:
-        outputs: Names of the written files, relative to the item's folder.
         summary: Plain data for ``run.json`` and ``--json``.
         inputs_sha256: Path of each file read -> hash.
         error: Set when the outputs are kept but the item must count as failed.
     """
 
-    outputs: tuple[str, ...]
     summary: dict[str, Any] = field(default_factory=dict)
     inputs_sha256: dict[str, str] = field(default_factory=dict)
     error: MMToolError | None = None
@@ -88,18 +86,6 @@ class Task(Protocol):
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
         """Write the item's files into the folder ``out``."""
         ...
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Part ``index`` (from 1) of ``count``; items are dealt like cards."""
-
-    index: int
-    count: int
-
-    def take(self, items: Sequence[BatchItem]) -> list[BatchItem]:
-        """The items of this part."""
-        return list(items[self.index - 1 :: self.count])
 
 
 @dataclass(frozen=True)
@@ -135,7 +121,18 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class ItemReport:
-    """How one item ended: ``status`` is ``ok``, ``skipped`` (resume) or ``failed``."""
+    """How one item ended.
+
+    Attributes:
+        item: What was worked on.
+        status: ``ok``, ``skipped`` (by resume) or ``failed``.
+        output: Its folder.
+        seconds: How long it took.
+        summary: What the task said of its result.
+        error: Why it counts as failed.
+        cause: The error behind it when no one foresaw it.
+        kept: Whether the outputs are there.
+    """
 
     item: BatchItem
     status: str
@@ -144,6 +141,7 @@ class ItemReport:
     summary: Mapping[str, Any] = field(default_factory=dict)
     error: MMToolError | None = None
     cause: Exception | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -287,7 +285,8 @@ class _Runner:
         if record is None:
             return fingerprint
         summary, error = record.get("summary", {}), recorded_error(record)
-        return ItemReport(item, "skipped", target, time.monotonic() - begun, summary, error)
+        seconds = time.monotonic() - begun
+        return ItemReport(item, "skipped", target, seconds, summary, error, kept=True)
 
     def _load(self) -> None:
         if self.model is not None:
@@ -304,6 +303,8 @@ class _Runner:
         started = datetime.now(UTC)
         with staging_folder(target) as staging:
             result = self.task.run_item(item, staging)
+            written = sorted(p for p in staging.rglob("*") if p.is_file())
+            outputs = tuple(p.relative_to(staging).as_posix() for p in written)
             seconds = time.monotonic() - begun
             facts = RunFacts(
                 command=self.task.command,
@@ -314,7 +315,7 @@ class _Runner:
                 fingerprint=fingerprint,
                 model=self.model or {},
                 summary=result.summary,
-                outputs=result.outputs,
+                outputs=outputs,
                 started=started,
                 seconds=seconds,
                 peak_memory_mb=peak_memory_mb(),
@@ -323,9 +324,9 @@ class _Runner:
                 error=result.error,
             )
             write_record(staging, target, facts)
-            _publish(staging, target, result.outputs)
+            _publish(staging, target, outputs)
         status = "failed" if result.error else "ok"
-        return ItemReport(item, status, target, seconds, result.summary, result.error)
+        return ItemReport(item, status, target, seconds, result.summary, result.error, kept=True)
 
     def _arguments(self, item: BatchItem) -> dict[str, Any]:
         """Options of the item, its row's first; those that name a file as a `Path`."""

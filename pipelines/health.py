@@ -11,8 +11,8 @@ import torch
 
 from mmtool import __version__
 from mmtool.errors import InputError, MMToolError
-from mmtool.models.store import list_models, open_model
-from mmtool.pipelines.devices import choose_device
+from mmtool.models.store import list_models, verify
+from mmtool.pipelines.devices import available_threads, choose_device
 from mmtool.pipelines.runrecord import versions
 
 
@@ -30,7 +30,7 @@ def examine(device: str, output: Path) -> list[Finding]:
     found = [Finding("mmtool", __version__)]
     found += [Finding(name, version) for name, version in versions().items()]
     found.append(_device(device))
-    found.append(Finding("threads", str(len(os.sched_getaffinity(0)))))
+    found.append(Finding("threads", str(available_threads())))
     found.append(Finding("memory", _memory()))
     found.append(_writable("output folder", output))
     found.append(_writable("temporary folder", Path(tempfile.gettempdir())))
@@ -68,10 +68,11 @@ def _writable(name: str, folder: Path) -> Finding:
 
 def _models() -> list[Finding]:
     found = []
-    for task, name, folder in list_models():
+    for entry in list_models():
+        name = f"model {entry.task}/{entry.name}"
         try:
-            open_model(folder)
-            found.append(Finding(f"model {task}/{name}", "intact"))
+            verify(entry.folder)
+            found.append(Finding(name, "intact"))
         except MMToolError as error:
-            found.append(Finding(f"model {task}/{name}", error.message, error))
+            found.append(Finding(name, error.message, error))
     return found

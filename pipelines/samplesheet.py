@@ -39,6 +39,18 @@ class BatchItem:
     params: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shard:
+    """Part ``index`` (from 1) of ``count``; items are dealt like cards."""
+
+    index: int
+    count: int
+
+    def take(self, items: Sequence[BatchItem]) -> list[BatchItem]:
+        """The items of this part."""
+        return list(items[self.index - 1 :: self.count])
+
+
 def stem_of(path: Path) -> str:
     """Name of a file without the suffixes of known formats, made safe for a folder.
 

@@ -13,8 +13,9 @@ from scipy import ndimage
 
 from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean, dice_per_label
 from mmtool.pipelines.inference import BrainSegmenter
-from mmtool.pipelines.training.brain import SIZE, load_codes, split_maps
+from mmtool.pipelines.training.brain import SIZE, load_codes
 from mmtool.pipelines.training.brain_labels import CLASSES, build_lookup
+from mmtool.pipelines.training.brain_options import split_maps
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
 
 CONTRASTS = {

@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmtool.errors import InputError, ModelError
+from mmtool.io.writers.json_file import write_json
 from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.subvoxel_unet import (
     SubvoxelUNet,
@@ -27,6 +27,8 @@ from mmtool.models.segmentation.subvoxel_unet import (
     fold_blocks,
 )
 from mmtool.pipelines.training.brain_labels import CLASSES, NAMES
+from mmtool.pipelines.training.brain_card import draft_card
+from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 from mmtool.pipelines.training.muon_adam import MuonAdam
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
 
@@ -43,44 +45,6 @@ _KEEP = {
     "cerebellar white matter": 0.5,
 }
 SIZE = (96, 112, 96)  # voxels of 2 mm: room for any brain, and the window of inference
-
-
-@dataclass(frozen=True)
-class BrainTraining:
-    """One training run.
-
-    Attributes:
-        maps: Folder of label maps, ``*.nii.gz``, RAS, 2 mm.
-        out: Folder for checkpoint, log and exported model.
-        holdout: Every ``holdout``-th map (sorted by name) is left out of training.
-        iterations: Steps in all; a resumed run may name another number.
-        decay: Share of the steps, at the end, over which the learning rate falls to zero.
-        rate: Peak learning rate of AdamW; Muon's is ten times that.
-        widths: Channels of the levels.
-        seed: Everything random follows from it.
-        device: Torch device name.
-        workers: Processes that draw scans.
-    """
-
-    maps: Path
-    out: Path
-    holdout: int = 4
-    iterations: int = 8000
-    decay: float = 0.3
-    rate: float = 2e-3
-    widths: tuple[int, ...] = (24, 48, 96, 128)
-    seed: int = 0
-    device: str = "cpu"
-    workers: int = 1
-
-
-def split_maps(folder: Path, holdout: int) -> tuple[list[Path], list[Path]]:
-    """Training maps and held-out maps (every ``holdout``-th of the sorted names)."""
-    paths = sorted(folder.glob("*.nii.gz"))
-    if len(paths) < 2:
-        raise InputError(f"{folder} holds {len(paths)} label maps (*.nii.gz)", "two are needed")
-    kept = [p for i, p in enumerate(paths) if (i + 1) % holdout]
-    return kept, [p for p in paths if p not in kept]
 
 
 def load_codes(path: Path) -> NDArray[np.int16]:
@@ -187,7 +151,7 @@ def train_brain(
         shown.append(torch.cat([loss[None], dice[1:]]))
         if run.step % 50 == 0:
             line = _log_line(run, shown, (time.monotonic() - started) / (run.step - since))
-            shown = []
+            run.dice, shown = line["dice"], []
             with (options.out / "log.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
             if report:
@@ -227,6 +191,7 @@ class _Run:
         )
         self.step = 0
         self.seconds = 0.0
+        self.dice = 0.0
         if self.checkpoint.exists():
             self._restore()
 
@@ -264,6 +229,7 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "dice": self.dice,
             "config": self.config.to_json(),
         }
         partial = self.checkpoint.with_suffix(".partial")
@@ -281,10 +247,11 @@ class _Run:
         self.average = state["average"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self.dice = state.get("dice", 0.0)
         log.info("going on from step %d", self.step)
 
     def export(self) -> Path:
-        """Write the averaged weights and their configuration."""
+        """Write the averaged weights, their configuration and a card without metrics."""
         from safetensors.torch import save_file
 
         folder = self.options.out / "model"
@@ -300,10 +267,7 @@ class _Run:
                 for name, (left, right) in CLASSES.items()
             ],
         }
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        options = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.options).items()}
-        record = {"options": options, "steps": self.step, "seconds": round(self.seconds)}
-        (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_json(folder / "config.json", config)
+        card = draft_card(folder, self.options, self.step, self.seconds, self.dice)
+        write_json(folder / "card.json", card)
         return folder
-
-

@@ -1,0 +1,79 @@
+"""The model card of ``brain``, as far as training knows it; evaluation adds the metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from mmtool import __version__
+from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
+
+
+def draft_card(
+    folder: Path, options: BrainTraining, steps: int, seconds: float, dice: float
+) -> dict[str, Any]:
+    """Card before evaluation: its only metric is that of training.
+
+    Args:
+        folder: Holds ``model.safetensors`` and ``config.json``.
+        options: Of the run.
+        steps: Optimiser steps done.
+        seconds: Time spent in them.
+        dice: Mean soft Dice of the last training scans.
+    """
+    return {
+        "task": "segment",
+        "name": "brain",
+        "version": __version__,
+        "summary": "32 structures and the brain mask in MR head scans of any contrast",
+        "licence": "Apache-2.0",
+        "use": "any",
+        "data": [
+            {
+                "name": "SynthSeg training label maps, every second voxel (2 mm)",
+                "source": "github.com/BBillot/SynthSeg, data/training_label_maps",
+                "licence": "Apache-2.0",
+                "use": f"every {options.holdout}-th map, by name, was held out; "
+                "no real image was used",
+                "n": len(split_maps(options.maps, options.holdout)[0]),
+            }
+        ],
+        "training": {
+            "command": "mmtool train segment --data synthseg_labels --output runs/brain "
+            f"--iterations {options.iterations} --holdout {options.holdout} "
+            f"--seed {options.seed} --workers {options.workers} --threads 2",
+            "seed": options.seed,
+            "iterations": steps,
+            "seconds": round(seconds),
+            "hardware": f"{os.cpu_count()} CPU cores ({platform.machine()})",
+            "method": "synthetic scans by domain randomisation (10.1016/j.media.2023.102789); "
+            "Muon and AdamW; averaged weights",
+        },
+        "sha256": {
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in ("model.safetensors", "config.json")
+        },
+        "metrics": [
+            {
+                "name": "soft Dice while training",
+                "value": round(dice, 4),
+                "low": round(dice, 4),
+                "high": round(dice, 4),
+                "n": 50,
+                "set": "training scans, not held out",
+                "baseline": None,
+            }
+        ],
+        "intended_use": "Volumes and masks of brain structures in MR scans of whole or "
+        "skull-stripped heads, for research. Not a medical device; look at every result.",
+        "limits": [
+            "works at 2 mm inside: sulci and small structures (accumbens, temporal horn) are coarse",
+            "trained on 12 healthy or mildly aged adult heads: tumours, operations, infants and "
+            "strong atrophy were never seen",
+            "not for CT, and not for animals",
+            "white matter lesions count as white matter",
+        ],
+    }

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from mmtool.errors import GeometryError, InputError
+from mmtool.errors import GeometryError, InputError, MMToolError
 from mmtool.io.geometry import MIN_VOXELS, check_shape, checked_affine
 from mmtool.io.limits import Limits
 from mmtool.io.readers.archive import unpack
-from mmtool.io.readers.dicom_files import DicomFile, Series, image_series
+from mmtool.io.readers.dicom_files import BROKEN, DicomFile, Series, image_series
 from mmtool.io.readers.dicom_geometry import (
     Plane,
     Stack,
@@ -64,7 +64,24 @@ class SeriesSummary:
 
 @contextmanager
 def opened(path: Path, limits: Limits) -> Iterator[Path]:
-    """The path itself, or the unpacked files of a zip for as long as the block lasts."""
+    """The path itself, or the unpacked files of a zip for as long as the block lasts.
+
+    pydicom converts values when they are asked for, so a broken one may fail anywhere inside the
+    block: that, too, becomes an error of ours.
+    """
+    try:
+        with _unpacked(path, limits) as place:
+            yield place
+    except MMToolError:
+        raise
+    except BROKEN as error:
+        raise InputError(
+            f"{path}: broken DICOM data ({type(error).__name__})", "export it again"
+        ) from None
+
+
+@contextmanager
+def _unpacked(path: Path, limits: Limits) -> Iterator[Path]:
     if path.is_file():
         with path.open("rb") as file:
             zipped = file.read(4) == b"PK\x03\x04"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 import struct
@@ -21,6 +22,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from mmtool.errors import InputError, LimitError
 from mmtool.io.limits import Limits
+
+# pydicom logs the values that it finds odd, and those may name a patient.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 # What pydicom throws at broken files, found by mutation tests.
 BROKEN = (

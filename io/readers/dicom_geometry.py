@@ -7,7 +7,7 @@ is RAS+.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -232,7 +232,7 @@ def resample_stack(data: NDArray[Any], stack: Stack) -> tuple[NDArray[np.float32
         stack: An irregular stack.
 
     Returns:
-        (I, J, K') float32 on ``stack.affine``, and the now regular stack. Voxels that no slice
+        (I', J', K') float32, and the stack with the affine of that box. Voxels that no slice
         covers hold the lowest value.
     """
     from scipy import ndimage
@@ -240,23 +240,31 @@ def resample_stack(data: NDArray[Any], stack: Stack) -> tuple[NDArray[np.float32
     step = float(np.median(np.diff(stack.heights)))
     count = round((stack.heights[-1] - stack.heights[0]) / step) + 1
     lowest = float(data.min())
-    out = np.empty((*data.shape[:2], count), np.float32)
+    # The box is as wide as all slices together: nothing is cut off by straightening a tilt.
+    low = np.floor(stack.shifts.min(0) + 1e-3).astype(int)
+    high = np.ceil(stack.shifts.max(0) - 1e-3).astype(int)
+    size = (data.shape[0] + high[0] - low[0], data.shape[1] + high[1] - low[1])
+    out = np.empty((*size, count), np.float32)
     straight: dict[int, NDArray[np.float32]] = {}
 
     def slice_at(k: int) -> NDArray[np.float32]:
         if k not in straight:
-            moved = data[:, :, k].astype(np.float32)
-            if np.abs(stack.shifts[k]).max() > 1e-6:
-                moved = ndimage.shift(moved, stack.shifts[k], order=1, cval=lowest)
-            straight[k] = moved
+            wide = np.full(size, lowest, np.float32)
+            wide[: data.shape[0], : data.shape[1]] = data[:, :, k]
+            amount = stack.shifts[k] - low
+            if np.abs(amount).max() > 1e-6:
+                wide = ndimage.shift(wide, amount, order=1, cval=lowest)
+            straight[k] = wide
         return straight[k]
 
     for target in range(count):
         height = stack.heights[0] + target * step
         upper = int(np.searchsorted(stack.heights, height).clip(1, len(stack.heights) - 1))
-        low, high = stack.heights[upper - 1], stack.heights[upper]
-        share = float(np.clip((height - low) / (high - low), 0, 1))
+        below, above = stack.heights[upper - 1], stack.heights[upper]
+        share = float(np.clip((height - below) / (above - below), 0, 1))
         out[:, :, target] = (1 - share) * slice_at(upper - 1) + share * slice_at(upper)
         for done in [k for k in straight if k < upper - 1]:
             del straight[done]
-    return out, stack
+    affine = stack.affine.copy()
+    affine[:3, 3] += affine[:3, :2] @ low
+    return out, replace(stack, affine=affine)

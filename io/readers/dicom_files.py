@@ -44,6 +44,7 @@ BROKEN = (
     UnicodeError,
     ValueError,
     ZeroDivisionError,
+    pydicom.errors.BytesLengthException,
     struct.error,
     zlib.error,
 )

@@ -15,6 +15,11 @@ from mmtool.types import Volume
 
 _GZIP_LEVEL = 4  # label maps shrink 100-fold at any level; higher ones only cost time
 
+_TRANSFORM = (
+    "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
+)  # fmt: skip
+
 
 def write_label_nifti(labels: NDArray[np.integer[Any]], like: Volume, path: Path) -> None:
     """Write a label map.
@@ -53,24 +58,10 @@ def _place(image: Any, like: Volume) -> None:
         image.set_qform(like.affine, code="scanner", strip_shears=True)
         image.header.set_xyzt_units("mm")
         return
-    sform, sform_code = header.get_sform(coded=True)
-    qform, qform_code = header.get_qform(coded=True)
-    if sform_code:
-        image.set_sform(sform, int(sform_code))
-    else:
-        image.set_sform(None)
-    if qform_code:
-        # Copied field by field: going through a matrix would round the stored quaternion.
-        for name in ("quatern_b", "quatern_c", "quatern_d"):
-            image.header[name] = header[name]
-        for name in ("qoffset_x", "qoffset_y", "qoffset_z"):
-            image.header[name] = header[name]
-        image.header["pixdim"][:4] = header["pixdim"][:4]
-        image.header["qform_code"] = qform_code
-    else:
-        image.set_qform(None)
-        image.header["pixdim"][1:4] = header["pixdim"][1:4]
-    del qform
+    # Copied field by field: going through a matrix would round the stored quaternion.
+    for name in _TRANSFORM:
+        image.header[name] = header[name]
+    image.header["pixdim"][:4] = header["pixdim"][:4]
     try:
         space, time = header.get_xyzt_units()
         image.header.set_xyzt_units(space, time)

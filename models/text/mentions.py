@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from mmtool.models.text.vocabulary import Phrase, normalise_word, phrases
+from mmtool.models.text.vocabulary import Phrase, by_concept, normalise_word, phrases
 
 PRESENT, NORMAL, ABSENT, EXCLUDED = "present", "unremarkable", "absent", "excluded"
 
@@ -41,6 +41,7 @@ _ABSENT = re.compile(
     r"(?:resection|removal)|s/p resection)\b"
 )
 _ECTOMY = re.compile(r"\b(\w*?)(amygdalo|amygdal|hippocamp)o?(hippocampectomy|ectomy)\b")
+_SCOPE = 300  # characters on either side in which a trigger word counts; keeps the time linear
 _ORDINALS = {
     "third": "third ventricle", "3rd": "third ventricle", "iii": "third ventricle",
     "fourth": "fourth ventricle", "4th": "fourth ventricle", "iv": "fourth ventricle",
@@ -111,7 +112,7 @@ def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") 
 def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
     """Longest vocabulary entries: first token, token after the last, entry."""
     table = phrases()
-    by_name = {p.concept: p for entries in table.values() for p in entries}
+    by_name = by_concept()
     out: list[tuple[int, int, Phrase]] = []
     position, seen_ventricle = 0, False
     while position < len(tokens):
@@ -192,29 +193,29 @@ def _behind(tokens: list[_Token], after: int, stop: int) -> tuple[str | None, in
 
 
 def _prompt_status(clause: str, mention: Mention) -> tuple[str, str]:
-    before = clause[: mention.start]
-    trigger = None
-    for trigger in _NEGATION.finditer(before):
-        pass
-    if trigger is None:
-        return PRESENT, ""
-    return EXCLUDED, trigger.group()
+    trigger = _last(_NEGATION, _before(clause, mention))
+    return (PRESENT, "") if trigger is None else (EXCLUDED, trigger.group())
 
 
 def _report_status(clause: str, mention: Mention) -> tuple[str, str]:
-    before, behind = clause[: mention.start], clause[mention.end :]
+    before, behind = _before(clause, mention), clause[mention.end : mention.end + _SCOPE]
     absent = _ABSENT.search(behind) or _last(_ABSENT, before[-60:])
     if absent and not re.search(r"\b(?:no|not)\s+$", before):
         return ABSENT, absent.group()
-    if _NOT_NORMAL.search(clause):
+    near = before + clause[mention.start : mention.end] + behind
+    if _NOT_NORMAL.search(near):
         return PRESENT, ""
     trigger = _last(_NEGATION, before)
-    if trigger and not _NOT_NEGATION.search(clause[trigger.start() :]):
+    if trigger and not _NOT_NEGATION.search(near[trigger.start() :]):
         return NORMAL, trigger.group()
     normal = _NORMAL.search(behind) or _last(_NORMAL, before)
     if normal:
         return NORMAL, normal.group()
     return PRESENT, ""
+
+
+def _before(clause: str, mention: Mention) -> str:
+    return clause[max(0, mention.start - _SCOPE) : mention.start]
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -228,7 +229,7 @@ def _ectomies(clause: str, prompt: bool) -> list[Mention]:
     """Structures that an operation's name says are gone, e.g. amygdalohippocampectomy."""
     if prompt:
         return []
-    table = {p.concept: p for entries in phrases().values() for p in entries}
+    table = by_concept()
     out = []
     for match in _ECTOMY.finditer(clause):
         side = _side_of(

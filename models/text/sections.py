@@ -24,7 +24,9 @@ _BACKGROUND = (
 _KINDS = {**dict.fromkeys(_ASKING, True), **dict.fromkeys(_BACKGROUND, False)}
 _HEADING = re.compile(r"^[ \t>*#_-]{0,8}([A-Za-z][A-Za-z ]{2,30}?)[ \t*_]{0,4}:", re.MULTILINE)
 _BULLET = re.compile(r"^\s{0,20}(?:[-*\u2022]|\(?\d{1,3}[.)]|[a-z]\))\s+", re.MULTILINE)
-_ABBREVIATIONS = ("dr", "mr", "mrs", "ms", "e.g", "i.e", "vs", "approx", "no", "fig", "st", "cf")
+_ABBREVIATIONS = frozenset(
+    "dr mr mrs ms e.g i.e vs approx fig st cf lt rt l r bilat".split()
+)
 _END = re.compile(r"[.!?]+(?=\s|$)|;|\n\n|\u0000")
 _CLAUSE = re.compile(
     r",?\s*\b(?:but not|but|however|although|though|whereas|while|yet|except for|except|"
@@ -100,7 +102,7 @@ def _split(body: str) -> list[str]:
 
 def _is_abbreviation(before: str) -> bool:
     words = before.lower().split()
-    return bool(words) and words[-1].lstrip("(") in _ABBREVIATIONS and words[-1] != "no"
+    return bool(words) and words[-1].lstrip("(") in _ABBREVIATIONS
 
 
 def clauses(sentence: str) -> list[tuple[str, str]]:

@@ -249,6 +249,12 @@ def phrases() -> dict[str, tuple[Phrase, ...]]:
 
 
 @cache
+def by_concept() -> dict[str, Phrase]:
+    """One entry of each concept."""
+    return {p.concept: p for entries in phrases().values() for p in entries}
+
+
+@cache
 def _by_structure() -> dict[str, tuple[Label, ...]]:
     out: dict[str, list[Label]] = {"brain": [BRAIN]}
     for label in BRAIN_LABELS:

@@ -6,6 +6,7 @@ The file is data: nothing in it is evaluated. Relative paths in it count from it
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -60,7 +61,8 @@ def load_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
         flat |= {key.replace("-", "_"): value for key, value in table.items()}
     for key, value in flat.items():
         _check(path, key, value, known)
-    return {key: _resolved(key, value, path.parent) for key, value in flat.items()}
+    folder = Path(os.path.realpath(path.parent))  # so that ".." in a path means what was recorded
+    return {key: _resolved(key, value, folder) for key, value in flat.items()}
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -110,10 +112,10 @@ def _resolved(key: str, value: Any, folder: Path) -> Any:
     if not isinstance(value, str):
         return value
     if key in _PATHS:
-        return str(folder / value)
+        return os.path.normpath(folder / value)
     if key in MAYBE_PATHS:
         try:
-            return str(folder / value) if (folder / value).exists() else value
+            return os.path.normpath(folder / value) if (folder / value).exists() else value
         except (OSError, ValueError):  # too long for a path, or a null byte: words
             return value
     return value

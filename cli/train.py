@@ -45,7 +45,8 @@ def train_segment(
     """
     del debug
     from mmtool.pipelines.devices import choose_device, set_threads
-    from mmtool.pipelines.training.brain import BrainTraining, train_brain
+    from mmtool.pipelines.training.brain import train_brain
+    from mmtool.pipelines.training.brain_options import BrainTraining
 
     set_threads(threads)
     run = BrainTraining(

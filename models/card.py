@@ -44,7 +44,7 @@ def check_card(card: Mapping[str, Any], where: str) -> None:
     Raises:
         ModelError: The first thing that is wrong.
     """
-    problem = next(_problems(card), None)
+    problem = next(iter(_problems(card)), None)
     if problem:
         raise ModelError(f"{where}: {problem}", "the model card is not valid; see docs/models.md")
 

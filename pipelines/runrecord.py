@@ -234,7 +234,9 @@ def recorded_outputs(record: Mapping[str, Any]) -> dict[str, str] | None:
     outputs: dict[str, str] = {}
     rows = record.get("outputs")
     for row in rows if isinstance(rows, list) else [None]:
-        name = row.get("path") if isinstance(row, dict) else None
+        if not isinstance(row, dict):
+            return None
+        name = row.get("path")
         if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
             return None
         outputs[name] = str(row.get("sha256"))

@@ -24,6 +24,7 @@ from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.models.store import ModelFiles, load_state, resolve_model
 from mmtool.pipelines.batch import ItemResult
+from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.inference import BrainSegmenter, Segmented
 from mmtool.pipelines.requested import Requested, read_request
 from mmtool.pipelines.samplesheet import BatchItem
@@ -45,7 +46,6 @@ class SegmentOptions:
         resample_irregular: Accept what can be resampled to a regular box.
         dicom_seg: Write DICOM SEG even if the scan is no DICOM.
         any_modality: Don't refuse scans of a modality that the model was not made for.
-        mirror: Average with the mirrored scan (twice the time, a little better).
     """
 
     model: str = "brain"
@@ -56,7 +56,6 @@ class SegmentOptions:
     resample_irregular: bool = False
     dicom_seg: bool = False
     any_modality: bool = False
-    mirror: bool = True
 
 
 @dataclass
@@ -71,18 +70,21 @@ class SegmentTask:
 
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
-        from mmtool.pipelines.devices import choose_device
-
-        device = choose_device(self.options.device)
+        device = self._loaded().device
         files = self._model()
-        state = load_state(files, device=str(device))
-        self._segmenter = BrainSegmenter(files.config, state, device, mirror=self.options.mirror)
         return {
             "model": files.name,
             "weights_sha256": files.weights_sha256,
             "use": files.card.get("use", "unknown"),
             "device": str(device),
         }
+
+    def _loaded(self) -> BrainSegmenter:
+        if self._segmenter is None:
+            device, files = choose_device(self.options.device), self._model()
+            state = load_state(files, device=str(device))
+            self._segmenter = BrainSegmenter(files.config, state, device)
+        return self._segmenter
 
     def _model(self) -> ModelFiles:
         if self._files is None:
@@ -117,12 +119,7 @@ class SegmentTask:
             resample_irregular=options.resample_irregular,
         )
         _check_modality(scan, options)
-        if self._segmenter is None:
-            self.load()
-        assert_loaded = self._segmenter
-        if assert_loaded is None:  # pragma: no cover - load() sets it or raises
-            raise InputError("the model is not loaded")
-        found = assert_loaded(_finite(scan.data), scan.affine)
+        found = self._loaded()(_finite(scan.data), scan.affine)
         if not found.found:
             raise InputError(
                 f"no brain was found in {item.inputs[0]}",
@@ -149,7 +146,7 @@ def _check_modality(scan: Volume, options: SegmentOptions) -> None:
 def _finite(data: NDArray[Any]) -> NDArray[Any]:
     """NaN and infinities are air to the network."""
     if np.issubdtype(data.dtype, np.floating) and not np.isfinite(data).all():
-        return np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.asarray(np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0))
     return data
 
 

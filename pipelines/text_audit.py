@@ -1,4 +1,4 @@
-"""``text_audit.json``: what each sentence asked for, what was done, and where text and image differ."""
+"""``text_audit.json``: what each sentence asked, what was done, where text and image differ."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def _sentence(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _disagreements(
-    request: TextRequest, volumes_ml: Mapping[int, float]
-) -> list[dict[str, Any]]:
+def _disagreements(request: TextRequest, volumes_ml: Mapping[int, float]) -> list[dict[str, Any]]:
     out = [
         _entry("said absent, found", i, f"said absent, found {volumes_ml[i]:.1f} mL")
         for i in sorted(request.absent)
@@ -121,9 +119,7 @@ def _volumes(reading: Reading, volumes_ml: Mapping[int, float]) -> list[dict[str
 def _sizes(reading: Reading, volumes_ml: Mapping[int, float]) -> list[dict[str, Any]]:
     if reading.compared is None:
         return []
-    smaller, larger = (
-        sum(volumes_ml.get(i, 0.0) for i in labels) for labels in reading.compared
-    )
+    smaller, larger = (sum(volumes_ml.get(i, 0.0) for i in labels) for labels in reading.compared)
     if not reading.compared[0] or smaller <= larger * _COMPARED:
         return []
     message = f"said smaller than the other side, measured {smaller:.1f} against {larger:.1f} mL"

@@ -91,7 +91,8 @@ def to_grid(
                 shift, dtype=torch.float32, device=device
             )
             out[rows] += _interpolate(image[None], _source(voxels, grid, affine))[0]
-    return out / math.prod(parts)
+    out /= math.prod(parts)
+    return out
 
 
 def _slabs(size: tuple[int, int, int]) -> Iterator[slice]:

@@ -47,9 +47,7 @@ def read_volume(
     limits = limits or Limits()
     kind = sniff_volume(path, limits)
     if kind == "dicom":
-        return dicom.read(
-            path, limits=limits, series=series, resample_irregular=resample_irregular
-        )
+        return dicom.read(path, limits=limits, series=series, resample_irregular=resample_irregular)
     sha256 = hash_input(path, limits=limits)
     if kind == "nrrd":
         return nrrd.read(path, sha256=sha256, limits=limits)
@@ -77,16 +75,7 @@ def sniff_volume(path: Path, limits: Limits) -> str:
             "raise MMTOOL_MAX_FILE_BYTES if the file is what you expect",
         )
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-        if head[:4] == b"PK\x03\x04" or is_dicom(head):
-            return "dicom"
-        if nrrd.sniff(head):
-            return "nrrd"
-        if head[:2] == b"\x1f\x8b":
-            with gzip.open(path) as packed:
-                head = packed.read(_HEAD)
-        kind = nifti.sniff(head)
+        kind = _kind_by_content(path)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path}: can't be read ({type(error).__name__})", "copy it again from its source"
@@ -99,6 +88,19 @@ def sniff_volume(path: Path, limits: Limits) -> str:
             "the format is known by the content, not by the name",
         )
     return kind
+
+
+def _kind_by_content(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head[:4] == b"PK\x03\x04" or is_dicom(head):
+        return "dicom"
+    if nrrd.sniff(head):
+        return "nrrd"
+    if head[:2] == b"\x1f\x8b":
+        with gzip.open(path) as packed:
+            head = packed.read(_HEAD)
+    return nifti.sniff(head)
 
 
 def hash_input(path: Path, *, limits: Limits | None = None, series: str | None = None) -> str:

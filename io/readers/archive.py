@@ -24,8 +24,14 @@ def unpack(path: Path, target: Path, limits: Limits) -> None:
             for number, member in enumerate(members):
                 with archive.open(member) as packed, (target / f"{number:06d}").open("wb") as out:
                     _copy(packed, out, member.file_size, path)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError,
-            ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
         raise InputError(
             f"{path}: the archive can't be read ({type(error).__name__})",
             "unpack it yourself and give the folder",

@@ -254,9 +254,7 @@ def _first(dataset: Dataset, sequence: str) -> Dataset | None:
     return items[0] if items else None
 
 
-def _voxels(
-    files: Sequence[DicomFile], stack: Stack, limits: Limits, path: Path
-) -> NDArray[Any]:
+def _voxels(files: Sequence[DicomFile], stack: Stack, limits: Limits, path: Path) -> NDArray[Any]:
     """(I, J, K) in stack order, rescaled."""
     slices: list[tuple[NDArray[Any], float, float]] = []
     for file, frames in frames_of(files, limits):

@@ -83,7 +83,7 @@ class Series:
     def number(self) -> int:
         """SeriesNumber for sorting; a large number when absent."""
         try:
-            return int(self.files[0].dataset.get("SeriesNumber"))  # type: ignore[arg-type]
+            return int(self.files[0].dataset.get("SeriesNumber"))
         except (TypeError, ValueError):
             return 1 << 30
 

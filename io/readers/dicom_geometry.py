@@ -154,9 +154,7 @@ def stack_planes(planes: list[Plane], name: str) -> Stack:
     affine[:3, 1] = first.along_column * first.pixel[0]
     affine[:3, 2] = first.normal * step
     affine[:3, 3] = positions[order[0]]
-    return Stack(
-        tuple(int(i) for i in order), LPS_TO_RAS @ affine, heights, shifts, not note, note
-    )
+    return Stack(tuple(int(i) for i in order), LPS_TO_RAS @ affine, heights, shifts, not note, note)
 
 
 def _check_alike(planes: list[Plane], name: str) -> None:

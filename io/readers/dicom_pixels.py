@@ -146,9 +146,7 @@ def _decoded(files: Sequence[DicomFile], limits: Limits) -> Iterator[NDArray[Any
         for file in files:
             paths.write(json.dumps(str(file.path)).encode() + b"\n")
         paths.seek(0)
-        with subprocess.Popen(
-            command, stdin=paths, stdout=subprocess.PIPE, stderr=words
-        ) as child:
+        with subprocess.Popen(command, stdin=paths, stdout=subprocess.PIPE, stderr=words) as child:
             try:
                 if child.stdout is None:
                     raise InputError("the decoder did not start", "")
@@ -193,7 +191,9 @@ def rescaled(frames: Sequence[tuple[NDArray[Any], float, float]]) -> NDArray[Any
         raise InputError("rescale slope or intercept is not finite", "the header is broken")
     dtype: Any = np.float32
     if whole:
-        fits = [t for t in (np.int16, np.int32) if np.iinfo(t).min <= low <= high <= np.iinfo(t).max]
+        fits = [
+            t for t in (np.int16, np.int32) if np.iinfo(t).min <= low <= high <= np.iinfo(t).max
+        ]
         dtype = fits[0] if fits else np.float32
     out = np.empty((first.shape[1], first.shape[0], len(frames)), dtype)
     wide = np.float64 if dtype is np.float32 else np.int64

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
 from nibabel.freesurfer.mghformat import MGHError, MGHImage
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
@@ -25,7 +26,7 @@ from mmtool.types import Volume, VolumeSource
 
 # What the parsers below throw at broken files, found by mutation tests.
 _BROKEN = (
-    nibabel.filebasedimages.ImageFileError,
+    ImageFileError,
     HeaderDataError,
     HeaderTypeError,
     MGHError,

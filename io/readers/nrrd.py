@@ -73,8 +73,18 @@ def read(path: Path, *, sha256: str, limits: Limits) -> Volume:
             data = _data(header, file, path, size)
     except InputError:
         raise
-    except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OSError, EOFError,
-            zlib.error, OverflowError, UnicodeDecodeError) as error:
+    except (
+        nrrd.NRRDError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OSError,
+        EOFError,
+        zlib.error,
+        OverflowError,
+        UnicodeDecodeError,
+    ) as error:
         raise InputError(
             f"{path}: broken NRRD file ({type(error).__name__})", "copy it again from its source"
         ) from error
@@ -85,7 +95,8 @@ def read(path: Path, *, sha256: str, limits: Limits) -> Volume:
 
 def _bounded_lines(file: IO[bytes], path: Path) -> list[bytes]:
     """Header lines up to the blank one; the file is left at the first byte of data."""
-    lines, total = [], 0
+    lines: list[bytes] = []
+    total = 0
     while True:
         line = file.readline(_MAX_HEADER)
         total += len(line)

@@ -10,7 +10,7 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
-from highdicom.seg import Segmentation, SegmentDescription, SegmentationTypeValues
+from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
@@ -208,17 +208,16 @@ def _sources(like: Volume) -> list[Dataset]:
         for name in _EMPTY:
             if name not in dataset:
                 setattr(dataset, name, "")
-        for name, value in (
-            ("StudyInstanceUID", study),
-            ("SeriesInstanceUID", series),
-            ("FrameOfReferenceUID", frame),
-        ):
+        needed = {
+            "StudyInstanceUID": study,
+            "SeriesInstanceUID": series,
+            "FrameOfReferenceUID": frame,
+            "SOPInstanceUID": generate_uid(),
+            "InstanceNumber": number,
+        }
+        for name, value in needed.items():
             if not dataset.get(name):
                 setattr(dataset, name, value)
-        if not dataset.get("SOPInstanceUID"):
-            dataset.SOPInstanceUID = generate_uid()
-        if not dataset.get("InstanceNumber"):
-            dataset.InstanceNumber = number
         if like.source.frame_order:
             _share_groups(dataset)
         if not dataset.get("SliceThickness") and not like.source.frame_order:
@@ -231,7 +230,9 @@ def _share_groups(dataset: Dataset) -> None:
 
     The reader has checked that orientation and pixel size are those of every frame.
     """
-    shared = copy.deepcopy(dataset.get("SharedFunctionalGroupsSequence")) or DicomSequence([Dataset()])
+    shared = copy.deepcopy(dataset.get("SharedFunctionalGroupsSequence")) or DicomSequence(
+        [Dataset()]
+    )
     first = dataset.PerFrameFunctionalGroupsSequence[0]
     for name in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
         if name not in shared[0] and name in first:

@@ -38,9 +38,7 @@ class _Plane:
     mm: tuple[float, float]
 
 
-def write_preview(
-    path: Path, volume: Volume, labels: NDArray[Any], table: Sequence[Label]
-) -> None:
+def write_preview(path: Path, volume: Volume, labels: NDArray[Any], table: Sequence[Label]) -> None:
     """Draw axial, coronal and sagittal planes through what was found.
 
     The planes are those of the voxel grid nearest to the anatomical ones, in the radiological
@@ -134,9 +132,7 @@ def _cut(
     return _Plane((shade.clip(0, 1) * 255).astype(np.uint8), labels, (1, 1))
 
 
-def _panel(
-    plane: _Plane, scale: float, colors: dict[int, tuple[int, int, int]]
-) -> Image.Image:
+def _panel(plane: _Plane, scale: float, colors: dict[int, tuple[int, int, int]]) -> Image.Image:
     """One square with the slice in the middle, contours drawn at the resolution of the page."""
     height, width = plane.grey.shape
     size = (

@@ -11,6 +11,7 @@ structures share their features, so each is learned from twice the examples.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,10 +105,10 @@ class SubvoxelUNet(nn.Module):
         self.stem = _ConvNorm(cells, widths[0])
         self.encode = nn.ModuleList([_ConvNorm(widths[0], widths[0])])
         self.down = nn.ModuleList()
-        for upper, lower in zip(widths, widths[1:], strict=False):
+        for upper, lower in itertools.pairwise(widths):
             self.down.append(_ConvNorm(upper, lower, stride=2))
             self.encode.append(_ConvNorm(lower, lower))
-        pairs = list(zip(widths, widths[1:], strict=False))[::-1]
+        pairs = list(itertools.pairwise(widths))[::-1]
         self.lift = nn.ModuleList(nn.Conv3d(lower, upper, 1) for upper, lower in pairs)
         self.decode = nn.ModuleList(_ConvNorm(upper, upper) for upper, _ in pairs)
         self.head = nn.Sequential(
@@ -119,7 +120,7 @@ class SubvoxelUNet(nn.Module):
     @property
     def multiple(self) -> int:
         """Every spatial size must be a multiple of this."""
-        return self.config.block * 2 ** (len(self.config.widths) - 1)
+        return self.config.block << (len(self.config.widths) - 1)
 
     def features(self, image: Tensor) -> Tensor:
         """Block features with the raw block beside them.

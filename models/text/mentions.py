@@ -7,6 +7,7 @@ Negation and normality follow the idea of trigger words with a scope (NegEx: Cha
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, replace
 
 from mmtool.models.text.vocabulary import Phrase, by_concept, normalise_word, phrases
@@ -30,8 +31,9 @@ _NOT_NEGATION = re.compile(
     r"difference|decrease)\b"
 )
 _NORMAL = re.compile(
-    r"\b(?:unremarkable|normal(?! (?:brain|tissue|variant|pressure))|within normal limits|intact|preserved|symmetric|symmetrical|"
-    r"not enlarged|not dilated|not atrophic|no abnormality|age-appropriate|age appropriate|patent|"
+    r"\b(?:unremarkable|normal(?! (?:brain|tissue|variant|pressure))|within normal limits|intact|"
+    r"preserved|symmetric|symmetrical|not enlarged|not dilated|not atrophic|no abnormality|"
+    r"age-appropriate|age appropriate|patent|"
     r"maintained|clear)\b"
 )
 _NOT_NORMAL = re.compile(r"\b(?:abnormal|not normal|asymmetric|asymmetry|asymmetrical)\b")
@@ -100,9 +102,7 @@ def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") 
     out = []
     for mention in sided:
         if prompt:
-            status, reason = (
-                (EXCLUDED, opener) if excluding else _prompt_status(lower, mention)
-            )
+            status, reason = (EXCLUDED, opener) if excluding else _prompt_status(lower, mention)
         else:
             status, reason = _report_status(lower, mention)
         out.append(replace(mention, status=status, reason=reason))
@@ -164,9 +164,7 @@ def _with_sides(
         else:
             side = "both" if plural else running
         side = "" if side == "both" else side
-        out.append(
-            Mention(phrase, side, PRESENT, tokens[first].start, tokens[after - 1].end)
-        )
+        out.append(Mention(phrase, side, PRESENT, tokens[first].start, tokens[after - 1].end))
         previous_end = after
     return out
 
@@ -219,10 +217,8 @@ def _before(clause: str, mention: Mention) -> str:
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = None
-    for found in pattern.finditer(text):
-        pass
-    return found
+    matches = deque(pattern.finditer(text), maxlen=1)
+    return matches[0] if matches else None
 
 
 def _ectomies(clause: str, prompt: bool) -> list[Mention]:
@@ -252,8 +248,10 @@ def _ectomies(clause: str, prompt: bool) -> list[Mention]:
 
 def side_alone(clause: str) -> str | None:
     """Side of a clause without a structure, as in "The right is normal"."""
-    match = re.match(r"\s*(?:the\s+)?(left|right)(?:\s+(?:side|one))?\s+(?:is|was|appears|looks)\b",
-                     clause.lower())
+    match = re.match(
+        r"\s*(?:the\s+)?(left|right)(?:\s+(?:side|one))?\s+(?:is|was|appears|looks)\b",
+        clause.lower(),
+    )
     return match.group(1) if match else None
 
 

@@ -29,8 +29,7 @@ _FILLER = frozenset(
     "l r lt rt bilateral bilaterally side sides sided plus as well or only just then from for my "
     "this that these those without no not except excluding but minus is are be scan image brain "
     "each every any everything region regions area areas part parts whole entire complete total "
-    "left-sided right-sided i want need would like extract their its head body third fourth"
-    .split()
+    "left-sided right-sided i want need would like extract their its head body third fourth".split()
 )
 
 
@@ -151,7 +150,7 @@ def _volumes(
 def _compared(
     text: str, mentions: Sequence[Mention], available: Collection[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """"The left hippocampus is smaller than the right": (smaller, larger)."""
+    """ "The left hippocampus is smaller than the right": (smaller, larger)."""
     match = _COMPARED.search(text)
     known = [m for m in mentions if m.phrase.known and m.side]
     if not match or not known:
@@ -186,26 +185,21 @@ def _suggestions(text: str, *, strict: bool) -> tuple[tuple[str, str], ...]:
 
 
 def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> TextRequest:
-    asked: set[int] = set()
-    excluded: set[int] = set()
-    absent: set[int] = set()
-    unknown: dict[str, None] = {}
+    by_status: dict[str, set[int]] = {PRESENT: set(), EXCLUDED: set(), ABSENT: set()}
+    unknown: dict[str, None] = {}  # in the order of the text
     for reading in readings:
         if not reading.sentence.asks:
             continue
         for mention, labels in zip(reading.mentions, reading.labels, strict=True):
-            if mention.status == EXCLUDED:
-                excluded |= set(labels)
-            elif mention.status == ABSENT:
-                absent |= set(labels)
-            elif mention.status == PRESENT:
-                asked |= set(labels)
-                if not labels:
-                    unknown.setdefault(mention.phrase.concept)
+            if mention.status in by_status:
+                by_status[mention.status] |= set(labels)
+            if mention.status == PRESENT and not labels:
+                unknown.setdefault(mention.phrase.concept)
         if kind == "prompt":
             for word, _ in reading.suggestions:
                 unknown.setdefault(word)
-    asked -= excluded
+    excluded, absent = by_status[EXCLUDED], by_status[ABSENT]
+    asked = by_status[PRESENT] - excluded
     if kind == "prompt" and not asked and excluded and not unknown:
         asked = {i for i in available if i != 1} - excluded
     result = None if kind == "report" and not asked else frozenset(asked)

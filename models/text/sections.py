@@ -24,9 +24,7 @@ _BACKGROUND = (
 _KINDS = {**dict.fromkeys(_ASKING, True), **dict.fromkeys(_BACKGROUND, False)}
 _HEADING = re.compile(r"^[ \t>*#_-]{0,8}([A-Za-z][A-Za-z ]{2,30}?)[ \t*_]{0,4}:", re.MULTILINE)
 _BULLET = re.compile(r"^\s{0,20}(?:[-*\u2022]|\(?\d{1,3}[.)]|[a-z]\))\s+", re.MULTILINE)
-_ABBREVIATIONS = frozenset(
-    "dr mr mrs ms e.g i.e vs approx fig st cf lt rt l r bilat".split()
-)
+_ABBREVIATIONS = frozenset("dr mr mrs ms e.g i.e vs approx fig st cf lt rt l r bilat".split())
 _END = re.compile(r"[.!?]+(?=\s|$)|;|\n\n|\u0000")
 _CLAUSE = re.compile(
     r",?\s*\b(?:but not|but|however|although|though|whereas|while|yet|except for|except|"
@@ -92,7 +90,9 @@ def _split(body: str) -> list[str]:
     body = _BULLET.sub("\0", body)
     out, start = [], 0
     for match in _END.finditer(body):
-        if match.group() == "." and _is_abbreviation(body[max(start, match.start() - 8) : match.start()]):
+        if match.group() == "." and _is_abbreviation(
+            body[max(start, match.start() - 8) : match.start()]
+        ):
             continue
         out.append(body[start : match.end()].rstrip("\0"))
         start = match.end()

@@ -19,7 +19,10 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "hippocampus": (("hippocampus",), ("hippocampus", "hippocampal formation", "ammon's horn")),
     "amygdala": (("amygdala",), ("amygdala", "amygdaloid complex", "amygdaloid body")),
     "thalamus": (("thalamus",), ("thalamus", "thalamic nucleus", "thalamus proper")),
-    "caudate": (("caudate",), ("caudate", "caudate nucleus", "caudate head", "head of the caudate")),
+    "caudate": (
+        ("caudate",),
+        ("caudate", "caudate nucleus", "caudate head", "head of the caudate"),
+    ),
     "putamen": (("putamen",), ("putamen",)),
     "pallidum": (("pallidum",), ("pallidum", "globus pallidus")),
     "nucleus accumbens": (
@@ -44,7 +47,10 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "inferior horn of the lateral ventricle",
         ),
     ),
-    "third ventricle": (("third ventricle",), ("third ventricle", "3rd ventricle", "iii ventricle")),
+    "third ventricle": (
+        ("third ventricle",),
+        ("third ventricle", "3rd ventricle", "iii ventricle"),
+    ),
     "fourth ventricle": (
         ("fourth ventricle",),
         ("fourth ventricle", "4th ventricle", "iv ventricle"),
@@ -149,7 +155,8 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # Known to a reader of reports, unknown to the model: these are named, never guessed.
 UNKNOWN_PHRASES = (
     # parts of the brain
-    "frontal", "parietal", "occipital", "frontal lobe", "temporal lobe", "parietal lobe", "occipital lobe", "insula", "insular cortex",
+    "frontal", "parietal", "occipital", "frontal lobe", "temporal lobe",
+    "parietal lobe", "occipital lobe", "insula", "insular cortex",
     "cingulate gyrus", "cingulate cortex", "corpus callosum", "internal capsule",
     "external capsule", "corona radiata", "centrum semiovale", "fornix", "hypothalamus",
     "pituitary", "pituitary gland", "pineal gland", "pineal", "midbrain", "pons", "medulla",
@@ -271,9 +278,7 @@ def labels_of(phrase: Phrase, side: str) -> Iterator[Label]:
         side: ``left``, ``right`` or empty for both. Midline structures have no side and are
             given for either.
     """
-    names = phrase.structures or (
-        tuple(_by_structure()) if phrase.concept == "everything" else ()
-    )
+    names = phrase.structures or (tuple(_by_structure()) if phrase.concept == "everything" else ())
     for name in names:
         if phrase.concept == "everything" and name == "brain":
             continue

@@ -107,7 +107,8 @@ def sided_labels(sample: Sample) -> NDArray[np.uint8]:
     """(I, J, K) label indices of a synthetic scan."""
     tables = [[0, *((c[s] or c[0])[0] for c in list(CLASSES.values())[1:])] for s in (0, 1)]
     left, right = (np.array(t, np.uint8)[sample.classes.numpy()] for t in tables)
-    return np.where(sample.side.numpy() == 0, right, left)
+    sided: NDArray[np.uint8] = np.where(sample.side.numpy() == 0, right, left)
+    return sided
 
 
 def build_atlas(maps: list[NDArray[np.int16]]) -> NDArray[np.uint8]:
@@ -127,7 +128,10 @@ def build_atlas(maps: list[NDArray[np.int16]]) -> NDArray[np.uint8]:
             vote = votes.setdefault(int(label), np.zeros(boxed.shape, np.float32))
             vote += boxed == label
     keys = sorted(votes)
-    return np.array(keys, np.uint8)[np.stack([votes[k] for k in keys]).argmax(0)]
+    winner: NDArray[np.uint8] = np.array(keys, np.uint8)[
+        np.stack([votes[k] for k in keys]).argmax(0)
+    ]
+    return winner
 
 
 def fit_atlas(atlas: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -178,5 +182,3 @@ def _swapped(truth: NDArray[np.uint8], found: NDArray[np.uint8]) -> float:
             other[left[0]], other[right[0]] = right[0], left[0]
     sided = other[truth] > 0
     return float(((other[truth] == found) & sided).sum() / max(1, sided.sum()))
-
-

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, IterableDataset
 
-from mmtool.errors import InputError, ModelError
+from mmtool.errors import ModelError
 from mmtool.io.writers.json_file import write_json
 from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.subvoxel_unet import (
@@ -26,8 +26,8 @@ from mmtool.models.segmentation.subvoxel_unet import (
     SubvoxelUNetConfig,
     fold_blocks,
 )
-from mmtool.pipelines.training.brain_labels import CLASSES, NAMES
 from mmtool.pipelines.training.brain_card import draft_card
+from mmtool.pipelines.training.brain_labels import CLASSES, NAMES
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 from mmtool.pipelines.training.muon_adam import MuonAdam
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
@@ -82,10 +82,12 @@ def _contrasts(progress: float) -> SynthesisOptions:
         )
     if progress < 0.4:
         return SynthesisOptions(t1_like=0.8, inverted=0.1)
-    return SynthesisOptions(t1_like=0.6, inverted=0.1)
+    return SynthesisOptions(t1_like=0.5, inverted=0.1)
 
 
-def sample_blocks(sample: Sample, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def sample_blocks(
+    sample: Sample, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pick the blocks that enter the loss.
 
     Returns:
@@ -182,13 +184,10 @@ class _Run:
         self.device = torch.device(options.device)
         torch.manual_seed(options.seed)
         self.config = SubvoxelUNetConfig(classes=len(NAMES), widths=options.widths)
-        self.net = SubvoxelUNet(self.config).to(
-            self.device, memory_format=torch.channels_last_3d
-        )
+        self.net = SubvoxelUNet(self.config).to(self.device)
+        self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
-        self.optimiser = MuonAdam(
-            self.net, muon_rate=10 * options.rate, adam_rate=options.rate
-        )
+        self.optimiser = MuonAdam(self.net, muon_rate=10 * options.rate, adam_rate=options.rate)
         self.step = 0
         self.seconds = 0.0
         self.dice = 0.0
@@ -200,7 +199,7 @@ class _Run:
         return self.options.out / "checkpoint.pt"
 
     def rate(self) -> float:
-        """Share of the peak: warm-up, constant, straight down (Hu et al. 2024, arXiv 2404.06395)."""
+        """Share of the peak: warm-up, constant, straight down (Hu et al. 2024, 2404.06395)."""
         left = 1 - self.step / self.options.iterations
         return min(1.0, (self.step + 1) / 100, max(0.01, left / self.options.decay))
 

@@ -70,7 +70,8 @@ def draft_card(
         "intended_use": "Volumes and masks of brain structures in MR scans of whole or "
         "skull-stripped heads, for research. Not a medical device; look at every result.",
         "limits": [
-            "works at 2 mm inside: sulci and small structures (accumbens, temporal horn) are coarse",
+            "works at 2 mm inside: sulci and small structures (accumbens, temporal horn) are "
+            "coarse",
             "trained on 12 healthy or mildly aged adult heads: tumours, operations, infants and "
             "strong atrophy were never seen",
             "not for CT, and not for animals",

@@ -54,9 +54,7 @@ class Muon(torch.optim.Optimizer):
                 update = kernel.grad.lerp(running, group["momentum"]).flatten(1)
                 scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
                 kernel.mul_(1 - group["lr"] * group["weight_decay"])
-                kernel.add_(
-                    orthogonalise(update).view(kernel.shape), alpha=-group["lr"] * scale
-                )
+                kernel.add_(orthogonalise(update).view(kernel.shape), alpha=-group["lr"] * scale)
 
 
 def orthogonalise(matrix: Tensor, *, steps: int = 5) -> Tensor:
@@ -69,7 +67,7 @@ def orthogonalise(matrix: Tensor, *, steps: int = 5) -> Tensor:
     Returns:
         (m, n).
     """
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T

@@ -158,9 +158,7 @@ def _deform(
         amount = share * random.uniform(0, options.warp_voxels)
         grid = grid + amount * random.smooth(3, cells, size).permute(1, 2, 3, 0)
     grid = (grid / (extent - 1) * 2 - 1).flip(-1)
-    sampled = F.grid_sample(
-        raw[None, None].float(), grid[None], mode="nearest", align_corners=True
-    )
+    sampled = F.grid_sample(raw[None, None].float(), grid[None], mode="nearest", align_corners=True)
     return sampled[0, 0].long(), mirrored
 
 
@@ -190,17 +188,13 @@ def _paint(tissue: Tensor, options: SynthesisOptions, random: _Random) -> Tensor
     else:
         means = torch.from_numpy(random.rng.uniform(0, 1, len(typical)).astype(np.float32))
     means[0] = abs(random.uniform(-0.05, 0.05)) if random.chance(0.9) else random.uniform(0, 0.4)
-    deviation = torch.from_numpy(
-        random.rng.uniform(0.0, 0.08, len(typical)).astype(np.float32)
-    )
+    deviation = torch.from_numpy(random.rng.uniform(0.0, 0.08, len(typical)).astype(np.float32))
     image = means[tissue.long()]
     size = tuple(tissue.shape)
     image = image + deviation[tissue.long()] * random.normal(*size)
     if random.chance(0.8):  # fat and muscle are one label; split them by a smooth random field
         fat = random.smooth(1, 14, size)[0] > random.uniform(-0.5, 1.0)
-        image = torch.where(
-            (tissue == SOFT_TISSUE) & fat, image + random.uniform(-0.4, 0.7), image
-        )
+        image = torch.where((tissue == SOFT_TISSUE) & fat, image + random.uniform(-0.4, 0.7), image)
     return image * (1 + 0.06 * random.smooth(1, 10, size)[0])
 
 

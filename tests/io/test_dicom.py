@@ -79,9 +79,7 @@ def test_zip_and_folder_are_the_same(tmp_path: Path) -> None:
 
 
 def test_rescale_gives_hounsfield_units(tmp_path: Path) -> None:
-    write_series(
-        tmp_path, DATA, grid("LPS", (1, 1, 2)), RescaleSlope=2, RescaleIntercept=-1024
-    )
+    write_series(tmp_path, DATA, grid("LPS", (1, 1, 2)), RescaleSlope=2, RescaleIntercept=-1024)
     volume = read_volume(tmp_path)
     assert volume.data.dtype == np.int16
     np.testing.assert_array_equal(np.sort(volume.data.ravel()), np.sort(DATA.ravel() * 2 - 1024))

@@ -192,7 +192,10 @@ def test_tables(tmp_path: Path) -> None:
     lines = (tmp_path / "labels.tsv").read_text().splitlines()
     assert lines[0].split("\t")[:4] == ["index", "name", "scheme", "code"]
     assert lines[2].split("\t")[:4] == ["17", "left hippocampus", "SCT", "5366008"]
-    rows = [Measurement(TABLE[0], 10, 0.0801, {"note": "x"}), Measurement(TABLE[1], 0, 0, {"note": ""})]
+    rows = [
+        Measurement(TABLE[0], 10, 0.0801, {"note": "x"}),
+        Measurement(TABLE[1], 0, 0, {"note": ""}),
+    ]
     write_measurements_tsv(tmp_path / "m.tsv", rows)
     assert (tmp_path / "m.tsv").read_text().splitlines()[1].endswith("10\t0.08\tx")
 

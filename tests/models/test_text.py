@@ -166,7 +166,11 @@ REPORTS: list[tuple[str, set[str], set[str]]] = [
     ("There is atrophy of the left hippocampus.", {"left hippocampus"}, set()),
     ("Bilateral hippocampal volume loss.", both("hippocampus"), set()),
     ("Left hippocampal atrophy. The right is normal.", {"left hippocampus"}, set()),
-    ("The left hippocampus is small; the right hippocampus is normal.", {"left hippocampus"}, set()),
+    (
+        "The left hippocampus is small; the right hippocampus is normal.",
+        {"left hippocampus"},
+        set(),
+    ),
     ("Hippocampi are unremarkable. Enlarged third ventricle.", {"third ventricle"}, set()),
     ("No hippocampal atrophy. Small left amygdala.", {"left amygdala"}, set()),
     ("Small left amygdala without hippocampal atrophy.", {"left amygdala"}, set()),
@@ -258,8 +262,29 @@ def test_any_text_parses(text: str) -> None:
     assert request.asked is None or request.asked <= AVAILABLE
 
 
-_WORDS = ["left", "right", "both", "no", "not", "without", "hippocampus", "thalami", "and", ",",
-          "but", "(", ")", "ventricle", "third", "normal", "absent", ".", ";", "FINDINGS:", "\n"]
+_WORDS = [
+    "left",
+    "right",
+    "both",
+    "no",
+    "not",
+    "without",
+    "hippocampus",
+    "thalami",
+    "and",
+    ",",
+    "but",
+    "(",
+    ")",
+    "ventricle",
+    "third",
+    "normal",
+    "absent",
+    ".",
+    ";",
+    "FINDINGS:",
+    "\n",
+]
 
 
 @settings(max_examples=300, deadline=None)

@@ -11,11 +11,10 @@ from mmtool.pipelines.training.brain import (
     BrainTraining,
     SyntheticScans,
     sample_blocks,
-
     train_brain,
 )
-from mmtool.pipelines.training.brain_options import split_maps
 from mmtool.pipelines.training.brain_labels import CLASSES, NAMES, T1_LIKE, build_lookup
+from mmtool.pipelines.training.brain_options import split_maps
 from mmtool.pipelines.training.synthesis import SynthesisOptions, synthesise
 
 SIZE = (96, 112, 96)

@@ -55,7 +55,7 @@ def oracle(folder: Path, out: Path) -> nibabel.Nifti1Image | None:
             dicom2nifti.settings.enable_validate_slicecount()
             dicom2nifti.dicom_series_to_nifti(folder, out, reorient_nifti=False)
         return nibabel.load(out)
-    except Exception:  # its refusals are of several kinds
+    except Exception:  # noqa: BLE001 - its refusals are of several kinds
         return None
     finally:
         logging.disable(logging.NOTSET)

@@ -18,8 +18,12 @@ from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetC
 from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid
 
 WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
-_WHOLE = 4_000_000  # voxels of the working grid that are searched for the brain in one pass
+_WHOLE = 8_000_000  # voxels of the working grid that are searched for the brain in one pass
 _LEAST_BRAIN_ML = 100.0
+# Mean probability of the chosen classes. Heads of any contrast, with tumours, noise or thick slices
+# stay above 0.66; thighs, hearts, PET, noise and masks stay below 0.63 (docs/methods.md).
+_LEAST_CERTAINTY = 0.64
+UNSURE = 0.68
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,14 @@ class Segmented:
         brain: (I, J, K) bool brain mask (tissue, ventricles and the sulci between).
         found: False when no brain was found; then both are empty.
         confidence: Label index -> mean probability of the chosen class over its voxels.
+        certainty: The same over all tissue, 0 to 1.
     """
 
     labels: NDArray[np.uint8]
     brain: NDArray[np.bool_]
     found: bool
     confidence: dict[int, float]
+    certainty: float
 
 
 class BrainSegmenter:
@@ -103,14 +109,15 @@ class BrainSegmenter:
             Labels and brain mask on the same grid.
         """
         shape = (data.shape[0], data.shape[1], data.shape[2])
-        labels, brain = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+        nothing = Segmented(np.zeros(shape, np.uint8), np.zeros(shape, bool), False, {}, 0.0)
         grid = self._find_brain(data, affine)
         if grid is None:
-            return Segmented(labels, brain, False, {})
-        maps = self._predict(to_grid(data, affine, grid, self.device))
+            return nothing
+        maps = self._predict(self._resample(data, affine, grid))
         inside, keep = self._clean(maps)
         if inside.sum() * self.spacing**3 / 1000 < _LEAST_BRAIN_ML:
-            return Segmented(labels, brain, False, {})
+            return nothing
+        labels, brain = np.zeros_like(nothing.labels), np.zeros_like(nothing.brain)
         maps[:-1] *= keep
         maps = torch.cat([maps, torch.as_tensor(inside, device=maps.device)[None].float()])
         score, count = np.zeros(256), np.zeros(256)
@@ -122,19 +129,30 @@ class BrainSegmenter:
             score += np.bincount(chosen.ravel(), best.ravel(), 256)
             count += np.bincount(chosen.ravel(), minlength=256)
         confidence = {int(i): float(score[i] / count[i]) for i in np.flatnonzero(count) if i}
-        return Segmented(labels, brain, True, confidence)
+        fluid = self.classes[self._fluid].left
+        tissue = [i for i in confidence if i != fluid]
+        certainty = float(score[tissue].sum() / max(1.0, count[tissue].sum()))
+        if certainty < _LEAST_CERTAINTY:
+            return nothing
+        return Segmented(labels, brain, True, confidence, certainty)
 
     def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
         """A window around the brain, or None."""
         whole = WorldGrid.covering(data.shape, affine, self.spacing, self.net.multiple)
-        image = to_grid(data, affine, whole, self.device)
+        image = self._resample(data, affine, whole)
         centre, mass = self._brain_centre(image, whole)
         if mass == 0:
             return None
         grid = WorldGrid.around(centre, WINDOW, self.spacing)
         # The window may have cut the brain while searching: look again from where it was seen.
-        moved, mass = self._brain_centre(to_grid(data, affine, grid, self.device), grid)
+        moved, mass = self._brain_centre(self._resample(data, affine, grid), grid)
         return WorldGrid.around(moved, WINDOW, self.spacing) if mass else None
+
+    def _resample(self, data: NDArray[Any], affine: NDArray[np.float64], grid: WorldGrid) -> Tensor:
+        """(R, A, S) intensities; beyond the volume lies air, whatever its number is."""
+        step = tuple(slice(None, None, max(1, n // 64)) for n in data.shape)
+        air = float(np.quantile(data[step], 0.005))
+        return to_grid(data, affine, grid, self.device, outside=air)
 
     def _brain_centre(self, image: Tensor, grid: WorldGrid) -> tuple[NDArray[np.float64], float]:
         """Middle of the largest piece of brain (RAS+ mm) and its volume in mL."""

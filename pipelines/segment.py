@@ -25,7 +25,7 @@ from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.models.store import ModelFiles, load_state, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
-from mmtool.pipelines.inference import BrainSegmenter, Segmented
+from mmtool.pipelines.inference import UNSURE, BrainSegmenter, Segmented
 from mmtool.pipelines.requested import Requested, read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
@@ -223,10 +223,14 @@ class _Result:
     def summary(self) -> dict[str, Any]:
         """For run.json and for the terminal."""
         found = [label.name for label in self.table if self.voxels[label.index]]
+        notes = list(self.scan.source.notes)
+        if self.found.certainty < UNSURE:
+            notes.append("the model is unsure of this scan; look at the result with care")
         out: dict[str, Any] = {
             "structures": found,
             "brain_ml": round(self.volumes[BRAIN.index], 1),
-            "notes": list(self.scan.source.notes),
+            "mean_probability": round(self.found.certainty, 3),
+            "notes": notes,
         }
         if self.audit is not None:
             out["disagreements"] = self._disagreements()

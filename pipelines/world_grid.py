@@ -67,7 +67,12 @@ def world_box(
 
 
 def to_grid(
-    data: NDArray[np.generic], affine: NDArray[np.float64], grid: WorldGrid, device: torch.device
+    data: NDArray[np.generic],
+    affine: NDArray[np.float64],
+    grid: WorldGrid,
+    device: torch.device,
+    *,
+    outside: float = 0.0,
 ) -> Tensor:
     """Resample a volume to a world grid, averaging where the file is finer.
 
@@ -76,11 +81,14 @@ def to_grid(
         affine: (4, 4) voxel to RAS+ mm.
         grid: Target.
         device: Where to work.
+        outside: Value beyond the volume.
 
     Returns:
-        (R, A, S) float32; zero outside the volume.
+        (R, A, S) float32.
     """
     image = torch.as_tensor(np.ascontiguousarray(data, dtype=np.float32), device=device)
+    if outside:
+        image = image - outside
     finest = np.abs(affine[:3, :3]).max(1).clip(1e-6)  # mm per voxel step along R, A, S
     parts = [min(4, max(1, math.ceil(grid.spacing / step - 0.25))) for step in finest]
     offsets = [((np.arange(n) + 0.5) / n - 0.5) for n in parts]
@@ -92,7 +100,7 @@ def to_grid(
             )
             out[rows] += _interpolate(image[None], _source(voxels, grid, affine))[0]
     out /= math.prod(parts)
-    return out
+    return out + outside if outside else out
 
 
 def _slabs(size: tuple[int, int, int]) -> Iterator[slice]:

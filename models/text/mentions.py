@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from mmtool.models.text.vocabulary import Phrase, by_concept, normalise_word, phrases
 
 PRESENT, NORMAL, ABSENT, EXCLUDED = "present", "unremarkable", "absent", "excluded"
+YARDSTICK = "yardstick"
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[A-Za-z0-9]+(?:'[a-z]+)?|[(),/]")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?(?!\w)|[A-Za-z0-9]+(?:'[a-z]+)?|[(),/]")
 _LEFT = frozenset({"left", "l", "lt", "sinister", "left-sided"})
 _RIGHT = frozenset({"right", "r", "rt", "dexter"})
 _BOTH = frozenset({"both", "bilateral", "bilaterally", "either", "paired"})
@@ -48,6 +49,16 @@ _ORDINALS = {
     "third": "third ventricle", "3rd": "third ventricle", "iii": "third ventricle",
     "fourth": "fourth ventricle", "4th": "fourth ventricle", "iv": "fourth ventricle",
 }  # fmt: skip
+_VENTRICLES = _ORDINALS | {"lateral": "lateral ventricle"}
+_HEART = frozenset(
+    "heart cardiac atrium atria atrial pacemaker icd defibrillator lead leads electrode electrodes "
+    "myocardial mitral tricuspid hypertrophy".split()
+)
+# "isointense to gray matter", "compared with the putamen": a yardstick, not a finding.
+_YARDSTICK = re.compile(
+    r"\b(?:(?:iso|hypo|hyper)-?(?:dense|intense|attenuating)|similar|relative|compared|comparison|"
+    r"identical|equal)(?: in \w+)? (?:to|with)(?: \w+){0,4}\s*$"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Mention:
     Attributes:
         phrase: Vocabulary entry.
         side: ``left``, ``right`` or empty for both or none.
-        status: ``present``, ``unremarkable``, ``absent`` or ``excluded``.
+        status: ``present``, ``unremarkable``, ``absent``, ``excluded`` or ``yardstick``.
         start: Position in the clause, characters.
         end: Position after it.
         reason: The words that decided the status.
@@ -115,6 +126,7 @@ def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
     by_name = by_concept()
     out: list[tuple[int, int, Phrase]] = []
     position, seen_ventricle = 0, False
+    heart = any(t.word in _HEART for t in tokens)
     while position < len(tokens):
         hit = None
         for phrase in table.get(tokens[position].word, ()):
@@ -122,8 +134,12 @@ def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
             if tuple(t.word for t in tokens[position:end]) == phrase.words:
                 hit = (position, end, phrase)
                 break
-        if hit is None and seen_ventricle and tokens[position].word in _ORDINALS:
-            hit = (position, position + 1, by_name[_ORDINALS[tokens[position].word]])
+        if hit is None and _is_ventricle(tokens, position, seen_ventricle):
+            named = tokens[position + 1 : position + 2]
+            after = position + 1 + (bool(named) and named[0].word == "ventricle")
+            hit = (position, after, by_name[_VENTRICLES[tokens[position].word]])
+        if hit and hit[2].concept == "ventricles" and heart:
+            hit = (hit[0], hit[1], by_name["cardiac ventricle"])
         if hit is None:
             position += 1
             continue
@@ -131,6 +147,21 @@ def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
         out.append(hit)
         position = hit[1]
     return out
+
+
+def _is_ventricle(tokens: list[_Token], position: int, seen_ventricle: bool) -> bool:
+    """Whether a token is the "3rd" of "3rd and 4th ventricles"."""
+    word = tokens[position].word
+    if seen_ventricle and word in _ORDINALS:
+        return True
+    if word not in _VENTRICLES:
+        return False
+    for token in tokens[position + 1 : position + 7]:
+        if token.word == "ventricle":
+            return True
+        if token.word not in _VENTRICLES and token.word not in (",", "and", "or", "/", "the"):
+            return False
+    return False
 
 
 def _side_of(tokens: list[_Token]) -> str | None:
@@ -200,6 +231,9 @@ def _report_status(clause: str, mention: Mention) -> tuple[str, str]:
     absent = _ABSENT.search(behind) or _last(_ABSENT, before[-60:])
     if absent and not re.search(r"\b(?:no|not)\s+$", before):
         return ABSENT, absent.group()
+    yardstick = _YARDSTICK.search(before[-90:])
+    if yardstick:
+        return YARDSTICK, yardstick.group().strip()
     near = before + clause[mention.start : mention.end] + behind
     if _NOT_NORMAL.search(near):
         return PRESENT, ""

@@ -12,6 +12,7 @@ from mmtool.models.text.mentions import (
     EXCLUDED,
     NORMAL,
     PRESENT,
+    YARDSTICK,
     Mention,
     find_mentions,
     side_alone,
@@ -216,6 +217,7 @@ def why_ignored(mention: Mention, labels: Sequence[int], sentence: Sentence) -> 
         return f"section '{sentence.section}' does not describe this image"
     return {
         NORMAL: f"reported as unremarkable ('{mention.reason}')",
+        YARDSTICK: f"named for comparison only ('{mention.reason}')",
         ABSENT: f"reported as absent ('{mention.reason}')",
         EXCLUDED: f"excluded ('{mention.reason}')",
     }.get(mention.status, "")

@@ -162,7 +162,8 @@ UNKNOWN_PHRASES = (
     "pituitary", "pituitary gland", "pineal gland", "pineal", "midbrain", "pons", "medulla",
     "medulla oblongata", "cerebellar vermis", "vermis", "cerebellar tonsil", "substantia nigra",
     "subthalamic nucleus", "red nucleus", "mammillary body", "optic chiasm", "optic nerve",
-    "optic tract", "choroid plexus", "septum pellucidum", "cavum septum pellucidum",
+    "cardiac ventricle", "optic tract", "choroid plexus", "septum pellucidum",
+    "cavum septum pellucidum",
     "entorhinal cortex", "parahippocampal gyrus", "fusiform gyrus", "precuneus", "cuneus",
     "prefrontal cortex", "motor cortex", "visual cortex", "sylvian fissure", "sulcus", "gyrus",
     "basal cistern", "cistern", "cerebral aqueduct", "aqueduct", "frontal horn", "occipital horn",
@@ -275,17 +276,23 @@ def labels_of(phrase: Phrase, side: str) -> Iterator[Label]:
 
     Args:
         phrase: A known phrase.
-        side: ``left``, ``right`` or empty for both. Midline structures have no side and are
-            given for either.
+        side: ``left``, ``right`` or empty for both. What lies in the midline is given only if
+            nothing of the phrase has sides: the left ventricle is no third ventricle.
     """
     names = phrase.structures or (tuple(_by_structure()) if phrase.concept == "everything" else ())
+    labels: list[Label] = []
     for name in names:
         if phrase.concept == "everything" and name == "brain":
             continue
-        for label in _by_structure()[name]:
-            own = "" if label.laterality is None else label.laterality.meaning.lower()
-            if not side or not own or own == side:
-                yield label
+        labels += _by_structure()[name]
+    sides = {_own_side(label) for label in labels}
+    for label in labels:
+        if not side or _own_side(label) == side or sides == {""}:
+            yield label
+
+
+def _own_side(label: Label) -> str:
+    return "" if label.laterality is None else label.laterality.meaning.lower()
 
 
 @cache

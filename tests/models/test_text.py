@@ -51,6 +51,11 @@ PROMPTS: list[tuple[str, set[str]]] = [
     ("left/right putamen", both("putamen")),
     ("left-sided putamen", {"left putamen"}),
     ("right\u2010sided putamen", {"right putamen"}),
+    # ventricles share their noun
+    ("3rd and 4th ventricle", {"third ventricle", "fourth ventricle"}),
+    ("third, and fourth ventricles", {"third ventricle", "fourth ventricle"}),
+    ("lateral and third ventricles", LATERAL | {"third ventricle"}),
+    ("right ventricle", {"right lateral ventricle", "right inferior lateral ventricle"}),
     # lists
     ("left hippocampus and both thalami", {"left hippocampus", *both("thalamus")}),
     ("left hippocampus and thalami", {"left hippocampus", *both("thalamus")}),
@@ -162,6 +167,17 @@ def test_misspellings_are_suggested_never_guessed(typo: str, meant: str) -> None
 
 # Text of the findings -> asked, absent.
 REPORTS: list[tuple[str, set[str], set[str]]] = [
+    ("The lesion of the left putamen is isodense to gray matter.", {"left putamen"}, set()),
+    (
+        "The left hippocampus is small compared to the right hippocampus.",
+        {"left hippocampus"},
+        set(),
+    ),
+    (
+        "The right ventricle is compressed. The lead lies in the right ventricle of the heart.",
+        {"right lateral ventricle", "right inferior lateral ventricle"},
+        set(),
+    ),
     ("Left hippocampal atrophy.", {"left hippocampus"}, set()),
     ("There is atrophy of the left hippocampus.", {"left hippocampus"}, set()),
     ("Bilateral hippocampal volume loss.", both("hippocampus"), set()),

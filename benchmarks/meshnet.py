@@ -1,15 +1,10 @@
-"""Agreement of ``brain`` with the MeshNet of brainchop (18 classes, MIT) on real T1 scans.
+"""The peer: the 18-class MeshNet of brainchop (MIT), a network that others trained on real scans.
 
-MeshNet (Fedorov et al. 2017, 10.1109/IJCNN.2017.7966333) is no truth either; it is an
-independent network, trained by others on real scans, so agreement shows that training on
-synthetic scans carries over to real ones.
-
-    python benchmarks/meshnet_agreement.py MESHNET_FOLDER SCAN... --work DIR
+MeshNet: Fedorov et al. 2017, 10.1109/IJCNN.2017.7966333.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -17,7 +12,6 @@ import nibabel
 import numpy as np
 import torch
 from nibabel.processing import conform
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -38,6 +32,33 @@ def _dilated(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
         piece = sub[a].reshape(d * d, c, i // d, j // d, k // d)
         out[a] = F.conv3d(piece, weight, bias, padding=1).reshape(out.shape[1:])
     return out.permute(3, 4, 0, 5, 1, 6, 2).reshape(1, -1, i, j, k)
+
+
+# Class index of model18cls -> our name of the structure; sides are one class there.
+STRUCTURES = dict(
+    enumerate(
+        (
+            "cerebral white matter",
+            "cerebral cortex",
+            "lateral ventricle",
+            "inferior lateral ventricle",
+            "cerebellar white matter",
+            "cerebellar cortex",
+            "thalamus",
+            "caudate",
+            "putamen",
+            "pallidum",
+            "third ventricle",
+            "fourth ventricle",
+            "brainstem",
+            "hippocampus",
+            "amygdala",
+            "nucleus accumbens",
+            "ventral diencephalon",
+        ),
+        start=1,
+    )
+)
 
 
 @torch.inference_mode()
@@ -70,28 +91,3 @@ def meshnet(folder: Path, image: nibabel.Nifti1Image) -> nibabel.Nifti1Image:
 def _key(name: str) -> tuple[int, str]:
     numbers = [int(part) for part in name.split(".") if part.isdigit()]
     return numbers[0], name
-
-
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """2 |A and B| / (|A| + |B|)."""
-    total = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / total if total else float("nan")
-
-
-def main() -> None:
-    """Write MeshNet's labels into the work folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("scans", type=Path, nargs="+")
-    parser.add_argument("--work", type=Path, required=True)
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    for scan in args.scans:
-        out = args.work / (scan.name.split(".")[0] + "_meshnet.nii.gz")
-        if not out.exists():
-            nibabel.save(meshnet(args.folder, nibabel.load(scan)), out)
-        print(out)
-
-
-if __name__ == "__main__":
-    main()

@@ -180,7 +180,9 @@ class _Result:
         keep[BRAIN.index] = 0
         chosen = keep[labels]
         if BRAIN in self.table:
-            chosen[(chosen == 0) & self.found.brain] = BRAIN.index
+            excluded = () if self.request is None else self.request.request.excluded
+            rest = (chosen == 0) & self.found.brain & ~np.isin(labels, tuple(excluded))
+            chosen[rest] = BRAIN.index
         return chosen
 
     def write(self, out: Path, options: SegmentOptions, model: ModelFiles) -> None:

@@ -66,6 +66,7 @@ class TextRequest:
             that everything is meant.
         absent: Label indices that the text says are not there.
         unknown: Structures and findings that no label stands for.
+        excluded: Label indices that a prompt takes away.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class TextRequest:
     asked: frozenset[int] | None
     absent: frozenset[int]
     unknown: tuple[str, ...]
+    excluded: frozenset[int] = frozenset()
 
 
 def parse_request(text: str, available: Collection[int]) -> TextRequest:
@@ -204,7 +206,14 @@ def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> T
     if kind == "prompt" and not asked and excluded and not unknown:
         asked = {i for i in available if i != 1} - excluded
     result = None if kind == "report" and not asked else frozenset(asked)
-    return TextRequest(kind, tuple(readings), result, frozenset(absent - asked), tuple(unknown))
+    return TextRequest(
+        kind,
+        tuple(readings),
+        result,
+        frozenset(absent - asked),
+        tuple(unknown),
+        frozenset(excluded),
+    )
 
 
 def why_ignored(mention: Mention, labels: Sequence[int], sentence: Sentence) -> str:

@@ -78,8 +78,11 @@ def main() -> None:
             traceback.print_exception(error, file=sys.stderr)  # the exit code stays its own
         _complain(error.message, error.hint)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted", "--resume goes on with what is left")
+    except SystemExit as end:  # typer turns an interrupt into this code, without a word
+        if end.code == EXIT_SIGINT:
+            _complain("interrupted", "what was finished is kept; a batch goes on with --resume")
+        raise
+    except KeyboardInterrupt:  # before typer is at work
         sys.exit(EXIT_SIGINT)
     except BrokenPipeError:
         sys.stderr.close()

@@ -72,8 +72,8 @@ def draft_card(
         "limits": [
             "works at 2 mm inside: sulci and small structures (accumbens, temporal horn) are "
             "coarse",
-            "trained on 12 healthy or mildly aged adult heads: tumours, operations, infants and "
-            "strong atrophy were never seen",
+            "trained on the label maps of 12 adult heads: tumours, operations, infants and strong "
+            "atrophy were never seen",
             "not for CT, and not for animals",
             "white matter lesions count as white matter",
         ],

@@ -256,25 +256,42 @@ def wait_for_records(out: Path, count: int, process: subprocess.Popen[str]) -> N
     raise AssertionError(f"the batch did not come to item {count}")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_twenty_scans_killed_in_the_middle_and_resumed(
-    head: Path, tmp_path: Path, number: int, code: int
-) -> None:
-    """Nothing is lost, nothing that was whole is done again, all results are the same."""
+def copies(head: Path, folder: Path, count: int) -> list[Path]:
+    """The same head several times, small."""
     image = nibabel.load(head).slicer[::2, ::2, ::2]
-    names = [f"p{i:02d}" for i in range(20)]
-    for name in names:
-        nibabel.save(image, tmp_path / f"{name}.nii.gz")
-    scans = [tmp_path / f"{name}.nii.gz" for name in names]
+    scans = [folder / f"p{i:02d}.nii.gz" for i in range(count)]
+    for scan in scans:
+        nibabel.save(image, scan)
+    return scans
+
+
+def test_interrupted_is_exit_130_and_leaves_whole_scans_only(head: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start([*copies(head, tmp_path, 4), "-o", out])
+    wait_for_records(out, 1, process)
+    time.sleep(0.5)  # into the next scan
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "mmtool: error: interrupted" in told
+    assert "Traceback" not in told
+    left = sorted(os.listdir(out))
+    assert left
+    assert all((out / name / "run.json").exists() for name in left)
+
+
+@pytest.mark.slow
+def test_twenty_scans_killed_in_the_middle_and_resumed(head: Path, tmp_path: Path) -> None:
+    """Nothing is lost, nothing that was whole is done again, all results are the same."""
+    scans = copies(head, tmp_path, 20)
+    names = [scan.name.split(".")[0] for scan in scans]
     out = tmp_path / "out"
     common = [*scans, "--text", "both putamina", "-o", out]
     process = start(common)
     wait_for_records(out, 7, process)
-    time.sleep(0.5)  # into the next scan
-    process.send_signal(number)
+    time.sleep(0.5)
+    process.kill()
     process.communicate(timeout=60)
-    assert process.returncode == code
     whole = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("*/run.json")}
     assert 7 <= len(whole) < 20
     visible = {p.name for p in out.iterdir() if not p.name.startswith(".")}

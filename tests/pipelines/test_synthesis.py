@@ -108,21 +108,31 @@ def test_held_out_maps_are_not_trained_on(maps) -> None:
 
 
 @pytest.mark.slow
-def test_training_goes_on_from_its_checkpoint(maps, tmp_path) -> None:
-    """Two steps, then two more, equal four in one go."""
+def test_training_goes_on_from_its_checkpoint(maps, tmp_path, monkeypatch) -> None:
+    """Stopped after two of four steps and started again: the same weights, bit for bit."""
     import safetensors.torch
 
-    def run(name: str, steps: list[int]) -> dict[str, torch.Tensor]:
-        folder = None
-        for step in steps:
-            options = BrainTraining(
-                maps, tmp_path / name, holdout=3, iterations=step, widths=(4, 4, 4), workers=0
-            )
-            folder = train_brain(options)
-        return safetensors.torch.load_file(folder / "model.safetensors")
+    from mmtool.pipelines.training import brain
 
-    once, twice = run("once", [2]), run("twice", [2, 2])
-    for name, value in once.items():
-        torch.testing.assert_close(value, twice[name])
-    longer = run("twice", [4])
-    assert any(not torch.equal(once[name], longer[name]) for name in once)
+    def run(name: str) -> dict[str, torch.Tensor]:
+        options = BrainTraining(
+            maps, tmp_path / name, holdout=3, iterations=4, widths=(4, 4, 4), workers=0
+        )
+        return safetensors.torch.load_file(train_brain(options) / "model.safetensors")
+
+    whole = run("whole")
+    advance = brain._Run.advance
+
+    def stop_at_two(self, sample):
+        if self.step == 2:
+            self.save()
+            raise KeyboardInterrupt
+        return advance(self, sample)
+
+    monkeypatch.setattr(brain._Run, "advance", stop_at_two)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped")
+    assert not (tmp_path / "stopped/model").exists()
+    monkeypatch.setattr(brain._Run, "advance", advance)
+    for name, value in run("stopped").items():
+        assert torch.equal(whole[name], value), name

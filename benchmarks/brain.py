@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,19 @@ Labels = NDArray[np.integer[Any]]
 Affine = NDArray[np.float64]
 
 
-def agreement(
-    segmenter: BrainSegmenter, scan: Path, peer: Path, work: Path
-) -> tuple[dict[str, float], float, float]:
-    """Dice of each structure, and the seconds that we and the peer took."""
+@dataclass(frozen=True)
+class Agreement:
+    """With the peer on one scan: Dice and volumes (mL, sides merged) of each structure, seconds."""
+
+    dice: dict[str, float]
+    own_ml: dict[str, float]
+    peer_ml: dict[str, float]
+    own_seconds: float
+    peer_seconds: float
+
+
+def agreement(segmenter: BrainSegmenter, scan: Path, peer: Path, work: Path) -> Agreement:
+    """Label a scan by both networks and compare."""
     cached, clock = work / f"{scan.name.split('.')[0]}_meshnet.nii.gz", float("nan")
     if not cached.exists():
         began = time.perf_counter()
@@ -57,8 +67,21 @@ def agreement(
     for label in BRAIN_LABELS:
         name = label.name.removeprefix("left ").removeprefix("right ")
         table[label.index] = index_of.get(name, 0)
-    dice = dice_per_label(np.asarray(theirs.dataobj).astype(np.uint8), table[found], STRUCTURES)
-    return {STRUCTURES[i]: d for i, d in dice.items()}, own, clock
+    peer_labels, own_labels = np.asarray(theirs.dataobj).astype(np.uint8), table[found]
+    ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
+
+    def volumes(labels: Labels) -> dict[str, float]:
+        counts = np.bincount(labels.ravel(), minlength=256) * ml
+        return {name: float(counts[index]) for index, name in STRUCTURES.items()}
+
+    dice = dice_per_label(peer_labels, own_labels, STRUCTURES)
+    return Agreement(
+        {STRUCTURES[i]: d for i, d in dice.items()},
+        volumes(own_labels),
+        volumes(peer_labels),
+        own,
+        clock,
+    )
 
 
 def stability(segmenter: BrainSegmenter, scan: Path) -> list[tuple[str, float, float]]:
@@ -124,6 +147,14 @@ def card_rows(scores: list[BrainScore], shared: dict[str, dict[str, float]]) -> 
     return rows
 
 
+def _cells(a: Agreement, name: str) -> tuple[float, str, str]:
+    return a.dice[name], f"{a.own_ml[name]:.1f}", f"{a.peer_ml[name]:.1f}"
+
+
+def _mean(values: dict[str, float]) -> float:
+    return float(np.nanmean(list(values.values())))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str | float]]) -> None:
     """Print a Markdown table."""
     print("\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
@@ -167,21 +198,28 @@ def main() -> None:
         ("structure", *(s.contrast for s in scores)),
         [(name, *(s.structures[name] for s in scores)) for name in scores[0].structures],
     )
-    shared, rows = {}, []
-    for scan in args.scans:
-        name = scan.name.split(".")[0]
-        shared[name], own, peer = agreement(segmenter, scan, args.meshnet, args.work)
-        mean = float(np.mean(list(shared[name].values())))
-        rows.append((name, mean, f"{own:.1f}", f"{peer:.1f}"))
-    table(("scan", "Dice with MeshNet", "seconds", "MeshNet's seconds"), rows)
+    shared = {
+        scan.name.split(".")[0]: agreement(segmenter, scan, args.meshnet, args.work)
+        for scan in args.scans
+    }
     table(
-        ("structure", *shared),
-        [(name, *(d[name] for d in shared.values())) for name in STRUCTURES.values()],
+        ("scan", "Dice with MeshNet", "seconds", "MeshNet's seconds"),
+        [
+            (name, _mean(a.dice), f"{a.own_seconds:.1f}", f"{a.peer_seconds:.1f}")
+            for name, a in shared.items()
+        ],
+    )
+    table(
+        ("structure", *(f"{name}: {what}" for name in shared for what in ("Dice", "mL", "peer"))),
+        [
+            (n, *(cell for a in shared.values() for cell in _cells(a, n)))
+            for n in STRUCTURES.values()
+        ],
     )
     table(("the same head", "mean Dice", "lowest"), stability(segmenter, args.scans[0]))
     if args.card:
         card = json.loads(args.card.read_text())
-        card["metrics"] = card_rows(scores, shared)
+        card["metrics"] = card_rows(scores, {name: a.dice for name, a in shared.items()})
         write_json(args.card, card)
 
 

@@ -138,6 +138,9 @@ class BrainSegmenter:
 
     def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
         """A window around the brain, or None."""
+        volume = abs(float(np.linalg.det(affine[:3, :3]))) * float(np.prod(data.shape)) / 1000
+        if volume < _LEAST_BRAIN_ML:
+            return None
         whole = WorldGrid.covering(data.shape, affine, self.spacing, self.net.multiple)
         image = self._resample(data, affine, whole)
         centre, mass = self._brain_centre(image, whole)

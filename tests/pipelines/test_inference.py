@@ -157,6 +157,12 @@ def test_no_brain_no_finding(ensemble: BrainSegmenter, what: str) -> None:
     assert not found.brain.any()
 
 
+def test_a_volume_too_small_for_a_brain(segmenter: BrainSegmenter, scan: Scan) -> None:
+    """As of a mouse."""
+    small = scan[1] @ np.diag([0.1, 0.1, 0.1, 1.0])
+    assert not segmenter(scan[0], small).found
+
+
 def test_the_ensemble_has_no_favourite_side(ensemble: BrainSegmenter, scan: Scan) -> None:
     """Passes over a mirrored scan give what those over the scan give, mirrored."""
     grid = WorldGrid.around(np.zeros(3), (64, 64, 64), 2.0)

@@ -28,7 +28,7 @@ def train_segment(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, log and model.")
     ],
-    iterations: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 7500,
+    iterations: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 9500,
     holdout: Annotated[int, typer.Option(min=2, help="Every N-th map, by name, is left out.")] = 4,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw scans.")] = 1,
     device: shared.Device = "auto",

@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmtool import __version__
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 
@@ -44,7 +46,8 @@ def draft_card(
         "training": {
             "command": "mmtool train segment --data synthseg_labels --output runs/brain "
             f"--iterations {options.iterations} --holdout {options.holdout} "
-            f"--seed {options.seed} --workers {options.workers} --threads 2",
+            f"--seed {options.seed} --workers {options.workers} "
+            f"--threads {torch.get_num_threads()}",
             "seed": options.seed,
             "iterations": steps,
             "seconds": round(seconds),

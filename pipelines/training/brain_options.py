@@ -28,7 +28,7 @@ class BrainTraining:
     maps: Path
     out: Path
     holdout: int = 4
-    iterations: int = 8000
+    iterations: int = 9500
     decay: float = 0.3
     rate: float = 2e-3
     widths: tuple[int, ...] = (24, 48, 96, 128)

@@ -15,7 +15,8 @@ from torch import Tensor
 from mmtool.errors import ModelError
 from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig
-from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid
+from mmtool.pipelines.air import air_value, darken_background
+from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid, world_box
 
 WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
 _WHOLE = 8_000_000  # voxels of the working grid that are searched for the brain in one pass
@@ -110,6 +111,7 @@ class BrainSegmenter:
         """
         shape = (data.shape[0], data.shape[1], data.shape[2])
         nothing = Segmented(np.zeros(shape, np.uint8), np.zeros(shape, bool), False, {}, 0.0)
+        data = darken_background(data)
         grid = self._find_brain(data, affine)
         if grid is None:
             return nothing
@@ -146,16 +148,17 @@ class BrainSegmenter:
         centre, mass = self._brain_centre(image, whole)
         if mass == 0:
             return None
-        grid = WorldGrid.around(centre, WINDOW, self.spacing)
+        face, _ = world_box(data.shape, affine)
+        grid = WorldGrid.around(centre, WINDOW, self.spacing).aligned(face)
         # The window may have cut the brain while searching: look again from where it was seen.
         moved, mass = self._brain_centre(self._resample(data, affine, grid), grid)
-        return WorldGrid.around(moved, WINDOW, self.spacing) if mass else None
+        if mass == 0:
+            return None
+        return WorldGrid.around(moved, WINDOW, self.spacing).aligned(face)
 
     def _resample(self, data: NDArray[Any], affine: NDArray[np.float64], grid: WorldGrid) -> Tensor:
         """(R, A, S) intensities; beyond the volume lies air, whatever its number is."""
-        step = tuple(slice(None, None, max(1, n // 64)) for n in data.shape)
-        air = float(np.quantile(data[step], 0.005))
-        return to_grid(data, affine, grid, self.device, outside=air)
+        return to_grid(data, affine, grid, self.device, outside=air_value(data))
 
     def _brain_centre(self, image: Tensor, grid: WorldGrid) -> tuple[NDArray[np.float64], float]:
         """Middle of the largest piece of brain (RAS+ mm) and its volume in mL."""

@@ -54,7 +54,18 @@ class WorldGrid:
         low, high = world_box(shape, affine)
         counts = np.ceil((high - low) / spacing / multiple).astype(int).clip(1) * multiple
         size = (int(counts[0]), int(counts[1]), int(counts[2]))
-        return cls.around((low + high) / 2, size, spacing)
+        return cls.around((low + high) / 2, size, spacing).aligned(low)
+
+    def aligned(self, face: NDArray[np.float64]) -> WorldGrid:
+        """Moved by half a voxel at most, so that voxels have faces at ``face`` (RAS+ mm).
+
+        On a file whose voxels are as large, or divide these evenly, nothing is then interpolated.
+        """
+        steps = (np.asarray(self.origin) - self.spacing / 2 - face) / self.spacing
+        # Ties are common. Rounding them a little upwards makes all storage orders agree.
+        moved = np.asarray(self.origin) - self.spacing * (steps - np.floor(steps + 0.501))
+        r, a, s = (float(v) for v in moved)
+        return WorldGrid((r, a, s), self.spacing, self.size)
 
 
 def world_box(

@@ -98,6 +98,19 @@ def test_intensity_units_change_nothing(
     assert worst_dice(plain.labels, found.labels) > 0.97
 
 
+def test_a_stripped_head_of_zero_mean(
+    segmenter: BrainSegmenter, plain: Segmented, scan: Scan
+) -> None:
+    """Zeros around the head are then a middle grey."""
+    inside = scan[0] > 0
+    values = scan[0][inside]
+    data = np.zeros_like(scan[0])
+    data[inside] = (values - values.mean()) / values.std()
+    again = segmenter(data, scan[1]).labels
+    assert dice(plain.labels > 0, again > 0) > 0.98
+    assert worst_dice(plain.labels, again) > 0.8
+
+
 def test_a_mirrored_head_has_its_sides_swapped(
     segmenter: BrainSegmenter, scan: Scan, plain: Segmented
 ) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mmtool.cli import options as shared
+
+
+class Precision(StrEnum):
+    """Number format of a network's passes."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
 
 train_app = typer.Typer(
     help="Train a model. Example: mmtool train segment --data maps -o runs/brain",
@@ -30,6 +39,18 @@ def train_segment(
     ],
     iterations: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 9500,
     holdout: Annotated[int, typer.Option(min=2, help="Every N-th map, by name, is left out.")] = 4,
+    start: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from.")
+    ] = "",
+    rate: Annotated[
+        float, typer.Option(min=1e-6, max=1.0, help="Peak learning rate of AdamW; Muon's is 10 x.")
+    ] = 2e-3,
+    decay: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="Share of the steps while the rate falls.")
+    ] = 0.3,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the network's passes; weights stay float32.")
+    ] = Precision.float32,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw scans.")] = 1,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -54,6 +75,10 @@ def train_segment(
         out=output,
         holdout=holdout,
         iterations=iterations,
+        start=start,
+        rate=rate,
+        decay=decay,
+        precision=precision.value,
         seed=seed,
         device=str(choose_device(device)),
         workers=workers,

@@ -26,7 +26,8 @@ from mmtool.models.segmentation.subvoxel_unet import (
     SubvoxelUNetConfig,
     fold_blocks,
 )
-from mmtool.pipelines.training.brain_card import draft_card
+from mmtool.models.store import load_state, resolve_model
+from mmtool.pipelines.training.brain_card import Progress, draft_card
 from mmtool.pipelines.training.brain_labels import CLASSES, NAMES
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 from mmtool.pipelines.training.muon_adam import MuonAdam
@@ -68,7 +69,8 @@ class SyntheticScans(IterableDataset[Sample]):
         index = self.first + offset
         while True:
             rng = np.random.default_rng([self.options.seed, index])
-            contrasts = _contrasts(_PAINTS * index / self.options.iterations)
+            progress = _PAINTS * index / self.options.iterations
+            contrasts = _contrasts(1.0 if self.options.start else progress)
             codes = self.codes[int(rng.integers(len(self.codes)))]
             yield from synthesise(codes, SIZE, contrasts, rng, paints=_PAINTS)
             index += step
@@ -82,7 +84,7 @@ def _contrasts(progress: float) -> SynthesisOptions:
         )
     if progress < 0.4:
         return SynthesisOptions(t1_like=0.8, inverted=0.1)
-    return SynthesisOptions(t1_like=0.5, inverted=0.1)
+    return SynthesisOptions(t1_like=0.45, inverted=0.1)
 
 
 def sample_blocks(
@@ -102,16 +104,22 @@ def sample_blocks(
 
 
 def loss_of(
-    net: SubvoxelUNet, sample: Sample, generator: torch.Generator, device: torch.device
+    net: SubvoxelUNet,
+    sample: Sample,
+    generator: torch.Generator,
+    device: torch.device,
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor]:
     """Loss of one scan and the (C,) Dice of its classes."""
     chosen, classes, side, weight = sample_blocks(sample, generator)
     image = sample.image[None, None].to(device)
-    features = net.features(image.contiguous(memory_format=torch.channels_last_3d))
-    picked = features.flatten(2)[0, :, chosen.to(device)]
-    logits = net.head(picked[None, :, :, None, None])[0, :, :, 0, 0]
+    half = precision == "bfloat16"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+        features = net.features(image.contiguous(memory_format=torch.channels_last_3d))
+        picked = features.flatten(2)[0, :, chosen.to(device)]
+        logits = net.head(picked[None, :, :, None, None])[0, :, :, 0, 0]
     cells = net.config.block**3
-    logits = logits.reshape(net.config.classes + 1, -1)  # (C + 1, cells * N)
+    logits = logits.float().reshape(net.config.classes + 1, -1)  # (C + 1, cells * N)
     weights = weight.repeat(cells).to(device)
     loss, dice = sampled_dice_ce(logits[:-1], classes.flatten().to(device), weights)
     sides = side.flatten().to(device)
@@ -185,6 +193,9 @@ class _Run:
         torch.manual_seed(options.seed)
         self.config = SubvoxelUNetConfig(classes=len(NAMES), widths=options.widths)
         self.net = SubvoxelUNet(self.config).to(self.device)
+        self.origin: dict[str, Any] = {}
+        if options.start:
+            self._start_from(options.start)
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = MuonAdam(self.net, muon_rate=10 * options.rate, adam_rate=options.rate)
@@ -208,7 +219,7 @@ class _Run:
         began = time.monotonic()
         self.optimiser.set_rate(self.rate())
         generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
-        loss, dice = loss_of(self.net, sample, generator, self.device)
+        loss, dice = loss_of(self.net, sample, generator, self.device, self.options.precision)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -234,6 +245,17 @@ class _Run:
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         os.replace(partial, self.checkpoint)
+
+    def _start_from(self, name: str) -> None:
+        """Take the weights of a model of the same shape."""
+        files = resolve_model("segment", name)
+        if files.config.get("arguments") != self.config.to_json():
+            raise ModelError(
+                f"the network of {name!r} has another shape than the one to be trained",
+                "start from a model that 'mmtool train segment' made",
+            )
+        self.net.load_state_dict(load_state(files))
+        self.origin = {"weights_sha256": files.weights_sha256, **files.card["training"]}
 
     def _restore(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -267,6 +289,7 @@ class _Run:
             ],
         }
         write_json(folder / "config.json", config)
-        card = draft_card(folder, self.options, self.step, self.seconds, self.dice)
+        done = Progress(self.step, self.seconds, self.dice, self.origin)
+        card = draft_card(folder, self.options, done)
         write_json(folder / "card.json", card)
         return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,42 @@ from mmtool import __version__
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 
 
-def draft_card(
-    folder: Path, options: BrainTraining, steps: int, seconds: float, dice: float
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Progress:
+    """What a run has done.
+
+    Attributes:
+        steps: Optimiser steps.
+        seconds: Time spent in them.
+        dice: Mean soft Dice of the last training scans.
+        origin: ``training`` of the card whose weights it started from, and their hash; or empty.
+    """
+
+    steps: int
+    seconds: float
+    dice: float
+    origin: dict[str, Any]
+
+
+def _command(options: BrainTraining) -> str:
+    """The command line of a run, with paths of no one's machine."""
+    words = ["mmtool train segment --data synthseg_labels --output runs/brain"]
+    words.append(f"--iterations {options.iterations} --holdout {options.holdout}")
+    usual = BrainTraining(options.maps, options.out)
+    for name in ("start", "rate", "decay", "precision"):
+        if getattr(options, name) != getattr(usual, name):
+            words.append(f"--{name} {getattr(options, name)}")
+    words.append(f"--seed {options.seed} --workers {options.workers}")
+    return " ".join([*words, f"--threads {torch.get_num_threads()}"])
+
+
+def draft_card(folder: Path, options: BrainTraining, done: Progress) -> dict[str, Any]:
     """Card before evaluation: its only metric is that of training.
 
     Args:
         folder: Holds ``model.safetensors`` and ``config.json``.
         options: Of the run.
-        steps: Optimiser steps done.
-        seconds: Time spent in them.
-        dice: Mean soft Dice of the last training scans.
+        done: What the run has done.
     """
     return {
         "task": "segment",
@@ -44,16 +70,14 @@ def draft_card(
             }
         ],
         "training": {
-            "command": "mmtool train segment --data synthseg_labels --output runs/brain "
-            f"--iterations {options.iterations} --holdout {options.holdout} "
-            f"--seed {options.seed} --workers {options.workers} "
-            f"--threads {torch.get_num_threads()}",
+            "command": _command(options),
             "seed": options.seed,
-            "iterations": steps,
-            "seconds": round(seconds),
+            "iterations": done.steps,
+            "seconds": round(done.seconds),
             "hardware": f"{os.cpu_count()} CPU cores ({platform.machine()})",
             "method": "synthetic scans by domain randomisation (10.1016/j.media.2023.102789); "
             "Muon and AdamW; averaged weights",
+            **({"started_from": done.origin} if done.origin else {}),
         },
         "sha256": {
             name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -62,9 +86,9 @@ def draft_card(
         "metrics": [
             {
                 "name": "soft Dice while training",
-                "value": round(dice, 4),
-                "low": round(dice, 4),
-                "high": round(dice, 4),
+                "value": round(done.dice, 4),
+                "low": round(done.dice, 4),
+                "high": round(done.dice, 4),
                 "n": 50,
                 "set": "training scans, not held out",
                 "baseline": None,

@@ -19,6 +19,9 @@ class BrainTraining:
         iterations: Steps in all; a resumed run may name another number.
         decay: Share of the steps, at the end, over which the learning rate falls to zero.
         rate: Peak learning rate of AdamW; Muon's is ten times that.
+        start: Name or folder of a model whose weights training starts from, or nothing. Contrasts
+            are then wide from the first step.
+        precision: ``float32``, or ``bfloat16`` for the network's passes (weights stay float32).
         widths: Channels of the levels.
         seed: Everything random follows from it.
         device: Torch device name.
@@ -31,6 +34,8 @@ class BrainTraining:
     iterations: int = 9500
     decay: float = 0.3
     rate: float = 2e-3
+    start: str = ""
+    precision: str = "float32"
     widths: tuple[int, ...] = (24, 48, 96, 128)
     seed: int = 0
     device: str = "cpu"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from mmtool.errors import ModelError
 from mmtool.pipelines.evaluation.brain import sided_labels
 from mmtool.pipelines.training.brain import (
     BrainTraining,
@@ -136,3 +139,30 @@ def test_training_goes_on_from_its_checkpoint(maps, tmp_path, monkeypatch) -> No
     monkeypatch.setattr(brain._Run, "advance", advance)
     for name, value in run("stopped").items():
         assert torch.equal(whole[name], value), name
+
+
+@pytest.mark.slow
+def test_training_starts_from_a_model(maps, tmp_path) -> None:
+    """One step from its own weights, in bfloat16, moves them a little; the card says from what."""
+    import json
+
+    import safetensors.torch
+
+    def run(name: str, **options) -> Path:
+        usual = {"holdout": 3, "iterations": 1, "widths": (4, 4, 4), "workers": 0}
+        return train_brain(BrainTraining(maps, tmp_path / name, **(usual | options)))
+
+    first = run("first", iterations=2)
+    second = run("second", start=str(first), rate=1e-5, precision="bfloat16")
+    before, after = (safetensors.torch.load_file(f / "model.safetensors") for f in (first, second))
+    for name, value in after.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, before[name], atol=1e-3, rtol=0)
+    assert any(not torch.equal(value, before[name]) for name, value in after.items())
+    card = json.loads((second / "card.json").read_text())["training"]
+    origin = json.loads((first / "card.json").read_text())
+    assert card["started_from"]["weights_sha256"] == origin["sha256"]["model.safetensors"]
+    assert card["started_from"]["command"] == origin["training"]["command"]
+    assert "--rate 1e-05 --precision bfloat16" in card["command"]
+    with pytest.raises(ModelError, match="another shape"):
+        run("third", start=str(first), widths=(4, 4))

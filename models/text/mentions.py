@@ -7,13 +7,16 @@ Negation and normality follow the idea of trigger words with a scope (NegEx: Cha
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmtool.models.text.vocabulary import Phrase, by_concept, normalise_word, phrases
 
 PRESENT, NORMAL, ABSENT, EXCLUDED = "present", "unremarkable", "absent", "excluded"
 YARDSTICK = "yardstick"
+EXCLUDING = ("but not", "except", "except for", "excluding", "apart from")  # openers of a clause
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)?(?!\w)|[A-Za-z0-9]+(?:'[a-z]+)?|[(),/]")
 _LEFT = frozenset({"left", "l", "lt", "sinister", "left-sided"})
@@ -35,7 +38,7 @@ _NORMAL = re.compile(
     r"\b(?:unremarkable|normal(?! (?:brain|tissue|variant|pressure))|within normal limits|intact|"
     r"preserved|symmetric|symmetrical|not enlarged|not dilated|not atrophic|no abnormality|"
     r"age-appropriate|age appropriate|patent|"
-    r"maintained|clear)\b"
+    r"maintained|clear|(?:is|was|were|been) (?:ruled out|excluded))\b"
 )
 _NOT_NORMAL = re.compile(r"\b(?:abnormal|not normal|asymmetric|asymmetry|asymmetrical)\b")
 _ABSENT = re.compile(
@@ -44,6 +47,29 @@ _ABSENT = re.compile(
     r"(?:resection|removal)|s/p resection)\b"
 )
 _ECTOMY = re.compile(r"\b(\w*?)(amygdalo|amygdal|hippocamp)o?(hippocampectomy|ectomy)\b")
+# "Cannot exclude an infarct" says that there may be one.
+_UNCERTAIN = re.compile(
+    r"\b(?:can ?not|can't|could not|couldn't|not)(?: be)?(?: entirely| completely| fully)? "
+    r"(?:excluded?|ruled? out)\b"
+)
+_SPARED_BEHIND = re.compile(
+    r"^\W*(?:(?:is|are|was|were|appears?|relatively|largely|again) )*"
+    r"(?:spared|uninvolved|not involved)\b"
+)
+_SPARED_BEFORE = re.compile(
+    r"\b(?:sparing|spares|spared)(?: of)?(?: the)?(?: left| right| both| bilateral)*\s*$"
+)
+# What ends the scope of a negation or of "normal": another finding.
+_NEW_FINDING = re.compile(
+    r"(?:\band|\bwith|,)\s+(?:an?|there (?:is|are)|stable|new|old|chronic|persistent|unchanged|"
+    r"mild|moderate|severe|marked)\b"
+)
+_COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|looks?)(?: \w+)?\s+$")
+_FINDING = re.compile(
+    r"\b(?:lesion|mass|tumou?r|atroph|infarct|ha?emorrhag|o?edema|hyperintens|hypointens|enlarg|"
+    r"dilat|volume loss|scleros|enhanc|increased|decreased|foc(?:us|i|al)|gliosis|cyst|stroke|"
+    r"restrict|metasta|asymmetr|abnormal)"
+)
 _SCOPE = 300  # characters on either side in which a trigger word counts; keeps the time linear
 _ORDINALS = {
     "third": "third ventricle", "3rd": "third ventricle", "iii": "third ventricle",
@@ -108,14 +134,15 @@ def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") 
     ]
     spans = _spans(tokens)
     sided = _with_sides(tokens, spans, carried)
-    lower = clause.lower()
-    excluding = opener in ("but not", "except", "except for", "excluding", "apart from")
+    lower = _without_uncertainty(clause)
+    starts = [m.start for m in sided]
+    excluding = opener in EXCLUDING
     out = []
     for mention in sided:
         if prompt:
             status, reason = (EXCLUDED, opener) if excluding else _prompt_status(lower, mention)
         else:
-            status, reason = _report_status(lower, mention)
+            status, reason = _report_status(lower, mention, starts)
         out.append(replace(mention, status=status, reason=reason))
     return out + _ectomies(lower, prompt)
 
@@ -144,9 +171,21 @@ def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
             position += 1
             continue
         seen_ventricle = seen_ventricle or "ventric" in hit[2].concept
-        out.append(hit)
+        if not (out and _places(hit[2], out[-1][2], tokens[out[-1][1] : hit[0]])):
+            out.append(hit)
         position = hit[1]
     return out
+
+
+def _places(phrase: Phrase, previous: Phrase, between: list[_Token]) -> bool:
+    """Whether a hemisphere only says on which side the structure before it lies."""
+    words = [t.word for t in between]
+    return (
+        phrase.concept == "cerebrum"
+        and previous.known
+        and words[:1] in (["of"], ["in"])
+        and all(w in _LEFT | _RIGHT | _BOTH | {"of", "in", "the"} for w in words)
+    )
 
 
 def _is_ventricle(tokens: list[_Token], position: int, seen_ventricle: bool) -> bool:
@@ -226,7 +265,14 @@ def _prompt_status(clause: str, mention: Mention) -> tuple[str, str]:
     return (PRESENT, "") if trigger is None else (EXCLUDED, trigger.group())
 
 
-def _report_status(clause: str, mention: Mention) -> tuple[str, str]:
+def _report_status(clause: str, mention: Mention, starts: Sequence[int] = ()) -> tuple[str, str]:
+    """Status and the words that decided it.
+
+    Args:
+        clause: Lower case.
+        mention: The structure.
+        starts: Where all structures of the clause start, characters.
+    """
     before, behind = _before(clause, mention), clause[mention.end : mention.end + _SCOPE]
     absent = _ABSENT.search(behind) or _last(_ABSENT, before[-60:])
     if absent and not re.search(r"\b(?:no|not)\s+$", before):
@@ -234,14 +280,48 @@ def _report_status(clause: str, mention: Mention) -> tuple[str, str]:
     yardstick = _YARDSTICK.search(before[-90:])
     if yardstick:
         return YARDSTICK, yardstick.group().strip()
+    spared = _SPARED_BEHIND.search(behind) or _SPARED_BEFORE.search(before)
+    if spared:
+        return NORMAL, spared.group().strip()
     near = before + clause[mention.start : mention.end] + behind
     if _NOT_NORMAL.search(near):
         return PRESENT, ""
     trigger = _last(_NEGATION, before)
-    if trigger and not _NOT_NEGATION.search(near[trigger.start() :]):
+    if trigger and not _ends(_NEW_FINDING, before, trigger, near):
         return NORMAL, trigger.group()
-    normal = _NORMAL.search(behind) or _last(_NORMAL, before)
-    if normal:
+    return _normality(clause, mention, starts)
+
+
+def _without_uncertainty(clause: str) -> str:
+    """Lower case, of the same length, with "cannot exclude" and the like blanked."""
+    return _UNCERTAIN.sub(lambda m: " " * len(m.group()), clause.lower())
+
+
+def _ends(finding: re.Pattern[str], before: str, trigger: re.Match[str], near: str) -> bool:
+    """Whether a negation doesn't reach the structure behind ``before``."""
+    return bool(
+        finding.search(before[trigger.end() :]) or _NOT_NEGATION.search(near[trigger.start() :])
+    )
+
+
+def _normality(clause: str, mention: Mention, starts: Sequence[int]) -> tuple[str, str]:
+    """``unremarkable`` if a word for it speaks of this structure."""
+    behind = clause[mention.end : mention.end + _SCOPE]
+    for match in _NORMAL.finditer(behind):
+        place = mention.end + match.end()
+        index = bisect_left(starts, place)
+        following = starts[index : index + 1]
+        # "with a normal right caudate" speaks of the caudate.
+        between = clause[place : following[0]][:_SCOPE].split() if following else ["."]
+        if not all(w in _LEFT | _RIGHT | _BOTH | {"the"} for w in between):
+            return NORMAL, match.group()
+    before = _before(clause, mention)
+    normal = _last(_NORMAL, before)
+    if (
+        normal
+        and not _FINDING.search(before[normal.end() :])
+        and not _COPULA.search(before[: normal.start()])  # "is normal" speaks of what came before
+    ):
         return NORMAL, normal.group()
     return PRESENT, ""
 
@@ -280,8 +360,11 @@ def _ectomies(clause: str, prompt: bool) -> list[Mention]:
     return out
 
 
-def side_alone(clause: str) -> str | None:
-    """Side of a clause without a structure, as in "The right is normal"."""
+def side_alone(clause: str, opener: str = "") -> str | None:
+    """Side of a clause without a structure: "The right is normal", "except the left one"."""
+    if opener in EXCLUDING:
+        only = re.fullmatch(r"\W*(?:the\s+)?(left|right)(?:\s+(?:side|ones?))?\W*", clause.lower())
+        return only.group(1) if only else None
     match = re.match(
         r"\s*(?:the\s+)?(left|right)(?:\s+(?:side|one))?\s+(?:is|was|appears|looks)\b",
         clause.lower(),
@@ -293,4 +376,8 @@ def status_of(clause: str, *, prompt: bool) -> tuple[str, str]:
     """What a clause without a structure says of the one before it."""
     empty = Phrase((), "", (), True)
     where = Mention(empty, "", PRESENT, 0, 0)
-    return _prompt_status(clause, where) if prompt else _report_status(clause.lower(), where)
+    return (
+        _prompt_status(clause, where)
+        if prompt
+        else _report_status(_without_uncertainty(clause), where)
+    )

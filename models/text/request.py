@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from mmtool.models.text.mentions import (
     ABSENT,
     EXCLUDED,
+    EXCLUDING,
     NORMAL,
     PRESENT,
     YARDSTICK,
@@ -22,13 +23,19 @@ from mmtool.models.text.sections import Sentence, clauses, clean, has_headings, 
 from mmtool.models.text.vocabulary import labels_of, normalise_word, phrases, single_words
 
 _PROMPT_WORDS = 40  # longer texts are read as reports
+# A short text that states something of a structure is a report all the same.
+_DECLARES = re.compile(
+    r"\b(?:is|are|was|were|shows|showed|demonstrates?|appears?|remains?|noted|seen|spared|"
+    r"cannot|atrophic|enlarged)\b"
+)
 _VOLUME = re.compile(r"\b(\d{1,4}(?:\.\d{1,3})?)\s?(?:ml|cc|cm3|cm\^3|cubic centimeters?)\b")
 _COMPARED = re.compile(r"\b(smaller|larger|bigger)\b(?: in size| in volume)? than\b")
 _FILLER = frozenset(
     "a an and the of in on at to with all both also please segment show find me mark outline label "
     "measure draw give delineate contour volume volumes mask masks structure structures left right "
     "l r lt rt bilateral bilaterally side sides sided plus as well or only just then from for my "
-    "this that these those without no not except excluding but minus is are be scan image brain "
+    "this that these those one ones there without no not except excluding but minus is are be scan "
+    "image brain "
     "each every any everything region regions area areas part parts whole entire complete total "
     "left-sided right-sided i want need would like extract their its head body third fourth".split()
 )
@@ -98,13 +105,21 @@ def parse_request(text: str, available: Collection[int]) -> TextRequest:
     cleaned = clean(text)
     found = sentences(cleaned)
     words = len(cleaned.split())
-    prompt = not has_headings(cleaned) and words <= _PROMPT_WORDS and len(found) <= 2
-    readings = []
+    short = not has_headings(cleaned) and words <= _PROMPT_WORDS and len(found) <= 2
+    prompt = short and not _DECLARES.search(cleaned.lower())
+    readings = _readings(found, prompt, available)
+    if short and not prompt and not any(any(r.labels) for r in readings):
+        prompt, readings = True, _readings(found, True, available)
+    return _gather("prompt" if prompt else "report", readings, available)
+
+
+def _readings(found: Sequence[Sentence], prompt: bool, available: Collection[int]) -> list[Reading]:
+    out = []
     last: Mention | None = None
     for sentence in found:
         reading, last = _read(sentence, prompt, available, last)
-        readings.append(reading)
-    return _gather("prompt" if prompt else "report", readings, available)
+        out.append(reading)
+    return out
 
 
 def _read(
@@ -114,9 +129,11 @@ def _read(
     carried = ""
     for opener, clause in clauses(sentence.text):
         found = find_mentions(clause, opener=opener, prompt=prompt, carried=carried)
-        alone = side_alone(clause)
+        alone = side_alone(clause, opener if prompt else "")
         if not found and alone and last is not None:
             status, reason = status_of(clause, prompt=prompt)
+            if prompt and opener in EXCLUDING:
+                status, reason = EXCLUDED, opener
             found = [replace(last, side=alone, status=status, reason=reason)]
         if found:
             carried = found[-1].side if prompt else ""
@@ -193,9 +210,10 @@ def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> T
     for reading in readings:
         if not reading.sentence.asks:
             continue
+        spared = _spared(reading)
         for mention, labels in zip(reading.mentions, reading.labels, strict=True):
             if mention.status in by_status:
-                by_status[mention.status] |= set(labels)
+                by_status[mention.status] |= set(labels) - spared
             if mention.status == PRESENT and not labels:
                 unknown.setdefault(mention.phrase.concept)
         if kind == "prompt":
@@ -214,6 +232,19 @@ def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> T
         tuple(unknown),
         frozenset(excluded),
     )
+
+
+def _spared(reading: Reading) -> set[int]:
+    """Labels of a group that the same sentence calls normal: "ventricles, except the fourth"."""
+    by_status: dict[str, list[set[int]]] = {PRESENT: [], NORMAL: []}
+    for mention, labels in zip(reading.mentions, reading.labels, strict=True):
+        by_status.get(mention.status, []).append(set(labels))
+    return {
+        index
+        for labels in by_status[NORMAL]
+        if any(labels < group for group in by_status[PRESENT])
+        for index in labels
+    }
 
 
 def why_ignored(mention: Mention, labels: Sequence[int], sentence: Sentence) -> str:

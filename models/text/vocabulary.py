@@ -110,6 +110,18 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "subcortical nucleus",
         ),
     ),
+    "subcortical structures": (
+        (
+            "thalamus",
+            "caudate",
+            "putamen",
+            "pallidum",
+            "hippocampus",
+            "amygdala",
+            "nucleus accumbens",
+        ),
+        ("subcortical structure",),
+    ),
     "basal ganglia": (
         ("caudate", "putamen", "pallidum", "nucleus accumbens"),
         ("basal ganglion", "basal nucleus"),
@@ -144,7 +156,8 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cerebrospinal fluid", "csf", "liquor", "subarachnoid space", "extra-axial csf",
          "csf space"),
     ),
-    "brain": (("brain",), ("brain", "whole brain", "brain mask", "encephalon", "brain parenchyma")),
+    "brain": (("brain",), ("brain", "whole brain", "brain mask", "encephalon", "parenchyma",
+         "brain parenchyma", "brain tissue")),
     "everything": (
         (),
         ("everything", "all structure", "all label", "all of it", "all brain structure",
@@ -167,7 +180,9 @@ UNKNOWN_PHRASES = (
     "entorhinal cortex", "parahippocampal gyrus", "fusiform gyrus", "precuneus", "cuneus",
     "prefrontal cortex", "motor cortex", "visual cortex", "sylvian fissure", "sulcus", "gyrus",
     "basal cistern", "cistern", "cerebral aqueduct", "aqueduct", "frontal horn", "occipital horn",
-    "claustrum", "uncus", "habenula", "dentate nucleus", "cerebral peduncle",
+    "mesial temporal structure", "medial temporal structure", "mesial temporal lobe",
+    "medial temporal lobe", "claustrum", "uncus", "habenula", "dentate nucleus",
+    "cerebral peduncle",
     # other parts of the head and body
     "skull", "calvarium", "scalp", "skull base", "meninges", "meninx", "dura", "dura mater", "falx",
     "tentorium", "orbit", "eye", "globe", "paranasal sinus", "maxillary sinus", "sphenoid sinus",

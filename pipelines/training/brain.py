@@ -240,6 +240,7 @@ class _Run:
             "step": self.step,
             "seconds": self.seconds,
             "dice": self.dice,
+            "origin": self.origin,
             "config": self.config.to_json(),
         }
         partial = self.checkpoint.with_suffix(".partial")
@@ -269,6 +270,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.dice = state.get("dice", 0.0)
+        self.origin = state.get("origin", self.origin)
         log.info("going on from step %d", self.step)
 
     def export(self) -> Path:

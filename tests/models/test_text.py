@@ -124,6 +124,10 @@ PROMPTS: list[tuple[str, set[str]]] = [
     ("I want the volume of the right putamen", {"right putamen"}),
     ("\ufeffleft hippocampus\r\n", {"left hippocampus"}),
     ("left hippo-\ncampus", {"left hippocampus"}),
+    ("both hippocampi except the left", {"right hippocampus"}),
+    ("hippocampus but not the left one", {"right hippocampus"}),
+    ("cortex of the left hemisphere", {"left cerebral cortex"}),
+    ("hippocampus in the right cerebral hemisphere", {"right hippocampus"}),
 ]
 
 
@@ -218,6 +222,17 @@ REPORTS: list[tuple[str, set[str], set[str]]] = [
     ("Mildly dilated lateral ventricles.", LATERAL, set()),
     ("Cortical and cerebellar atrophy of the vermis. Small left thalamus.",
      both("cerebral cortex") | {"left thalamus"}, set()),
+    ("Infarct in the left putamen with sparing of the caudate.", {"left putamen"}, set()),
+    ("Cannot exclude an infarct in the left putamen. Right putamen spared.", {"left putamen"},
+     set()),
+    ("Infarct of the left thalamus has been ruled out. Left putamen small.", {"left putamen"},
+     set()),
+    ("Lesion in the left putamen with a normal right caudate.", {"left putamen"}, set()),
+    ("Normal right caudate and lesion in the left putamen.", {"left putamen"}, set()),
+    ("No midline shift and a lesion in the left thalamus.", {"left thalamus"}, set()),
+    ("Left hippocampus is normal, right hippocampus is atrophic.", {"right hippocampus"}, set()),
+    ("The cerebellum is small, except for the cerebellar white matter, which is normal.",
+     {"left cerebellar cortex", "right cerebellar cortex"}, set()),
 ]  # fmt: skip
 
 
@@ -248,6 +263,14 @@ def test_asking_sections(heading: str) -> None:
 def test_a_report_that_asks_for_nothing_means_everything() -> None:
     request = parse_request("FINDINGS: Normal brain.\nIMPRESSION: No abnormality.", AVAILABLE)
     assert request.asked is None
+
+
+def test_a_short_statement_is_a_report_and_a_short_question_is_not() -> None:
+    request = parse_request("The left thalamus shows a lesion. None in the right.", AVAILABLE)
+    assert request.kind == "report"
+    assert {NAME[i] for i in request.asked or ()} == {"left thalamus"}
+    question = parse_request("Is there a tumour?", AVAILABLE)
+    assert (question.kind, question.asked) == ("prompt", frozenset())
 
 
 def test_long_text_without_headings_is_a_report() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -50,7 +50,7 @@ class Segmented:
         brain: (I, J, K) bool brain mask (tissue, ventricles and the sulci between).
         found: False when no brain was found; then both are empty.
         confidence: Label index -> mean probability of the chosen class over its voxels.
-        certainty: The same over all tissue, 0 to 1.
+        certainty: The same over all tissue, 0 to 1; 0 when there was nothing like tissue.
     """
 
     labels: NDArray[np.uint8]
@@ -135,7 +135,7 @@ class BrainSegmenter:
         tissue = [i for i in confidence if i != fluid]
         certainty = float(score[tissue].sum() / max(1.0, count[tissue].sum()))
         if certainty < _LEAST_CERTAINTY:
-            return nothing
+            return replace(nothing, certainty=certainty)
         return Segmented(labels, brain, True, confidence, certainty)
 
     def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:

@@ -1,5 +1,5 @@
 // nextflow run main.nf --scans 'scans/*.nii.gz' --text report.txt
-// One task a scan. For thousands of small scans, share a sample sheet out by --shard instead.
+// --text takes a report file or a prompt. One task a scan. For thousands of small scans, share a sample sheet out by --shard instead.
 params.scans = 'scans/*.nii.gz'
 params.text = 'left hippocampus and both thalami'
 params.outdir = 'results'
@@ -15,6 +15,7 @@ process SEGMENT {
 
     input:
     tuple val(meta), path(scan)
+    path text
 
     output:
     tuple val(meta), path("${meta.id}"), emit: results
@@ -22,7 +23,7 @@ process SEGMENT {
 
     script:
     """
-    mmtool segment ${scan} --text '${params.text}' -o ${meta.id} --threads ${task.cpus} ${task.ext.args ?: ''}
+    mmtool segment ${scan} --text ${text} -o ${meta.id} --threads ${task.cpus} ${task.ext.args ?: ''}
     """
 
     stub:
@@ -35,5 +36,9 @@ process SEGMENT {
 workflow {
     scans = Channel.fromPath(params.scans, checkIfExists: true)
         .map { scan -> tuple([id: scan.simpleName], scan) }
-    SEGMENT(scans)
+    // A file in either case, so that it is staged and no quotation mark breaks the script.
+    text = file(params.text).exists()
+        ? file(params.text)
+        : Channel.of(params.text).collectFile(name: 'prompt.txt').first()
+    SEGMENT(scans, text)
 }

@@ -104,7 +104,19 @@ def stability(segmenter: BrainSegmenter, scan: Path) -> list[tuple[str, float, f
     rng = np.random.default_rng(0)
     noisy = data + rng.normal(0, 0.1 * np.percentile(data, 99), data.shape).astype(np.float32)
     out.append(("noise of 10 %", *_overlap(plain, segmenter(noisy, affine).labels)))
+    dark, bright = np.percentile(data[data > data.min()], (1, 99))
+    negative = np.where(data > dark, dark + bright - data, data.min()).astype(np.float32)
+    out.append(("contrast inverted", *_overlap(plain, segmenter(negative, affine).labels)))
     return out
+
+
+def same_head(segmenter: BrainSegmenter, one: Path, other: Path) -> tuple[float, float]:
+    """Mean and lowest Dice between two images of one head on one grid."""
+    volumes = [read_volume(path) for path in (one, other)]
+    if not np.allclose(volumes[0].affine, volumes[1].affine):
+        raise ValueError(f"{one} and {other} lie on two grids")
+    a, b = (segmenter(v.data, v.affine).labels for v in volumes)
+    return _overlap(a, b)
 
 
 def _thick(
@@ -169,6 +181,7 @@ def main() -> None:
     parser.add_argument("--maps", type=Path, required=True)
     parser.add_argument("--meshnet", type=Path, required=True)
     parser.add_argument("scans", type=Path, nargs="+")
+    parser.add_argument("--stripped", type=Path, help="the last SCAN, on its grid, without skull")
     parser.add_argument("--model", default="brain")
     parser.add_argument("--draws", type=int, default=5, help="scans a map and contrast")
     parser.add_argument("--work", type=Path, default=Path("benchmarks_work"))
@@ -216,7 +229,12 @@ def main() -> None:
             for n in STRUCTURES.values()
         ],
     )
-    table(("the same head", "mean Dice", "lowest"), stability(segmenter, args.scans[0]))
+    rows = stability(segmenter, args.scans[0])
+    if args.stripped:
+        whole = args.scans[-1]
+        name = f"{whole.name.split('.')[0]} with and without its skull"
+        rows.append((name, *same_head(segmenter, whole, args.stripped)))
+    table(("the same head", "mean Dice", "lowest"), rows)
     if args.card:
         card = json.loads(args.card.read_text())
         card["metrics"] = card_rows(scores, {name: a.dice for name, a in shared.items()})

@@ -54,21 +54,30 @@ def show(
 
 
 @models_app.command("verify")
-def verify(json: shared.Json = False, debug: shared.Debug = False) -> None:
-    """Check the hashes of all models; exit 4 if one is altered. Example: mmtool models verify"""
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|DIR]...", help="Models; all if none is named."),
+    ] = None,
+    json: shared.Json = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Check the hashes of models; exit 4 if one is altered. Example: mmtool models verify"""
     del debug
-    from mmtool.models.store import list_models
+    from mmtool.models.store import find_model, list_models
     from mmtool.models.store import verify as check
 
+    folders = [find_model(None, n) for n in names or []] or [e.folder for e in list_models()]
     rows, bad = [], []
-    for entry in list_models():
+    for folder in folders:
+        name = folder.name
         try:
-            check(entry.folder)
+            check(folder)
             status = "intact"
         except MMToolError as error:
-            bad.append(entry.name)
+            bad.append(name)
             status = error.message
-        rows.append({"task": entry.task, "name": entry.name, "status": status})
+        rows.append({"task": folder.parent.name, "name": name, "status": status})
     if json:
         typer.echo(json_module.dumps(rows, indent=2, ensure_ascii=False))
     else:

@@ -109,9 +109,7 @@ def render_card(card: Mapping[str, Any]) -> str:
             f"- {row['name']}, n = {row['n']}: {row['source']}"
             f" (licence {row['licence']}; use {row['use']})"
         )
-    training = card["training"]
-    lines += ["", "## Training", f"    {training['command']}", ""]
-    lines += [f"- {k}: {v}" for k, v in training.items() if k != "command"]
+    lines += ["", "## Training", *_training(card["training"])]
     lines += ["", "## Hashes (SHA-256)", *(f"- {k}: {v}" for k, v in card["sha256"].items())]
     lines += ["", "## Metrics (95 % interval)", *(_metric_line(m) for m in card["metrics"])]
     lines += ["", "## Intended use", *(f"- {s}" for s in _sentences(card["intended_use"]))]
@@ -119,6 +117,16 @@ def render_card(card: Mapping[str, Any]) -> str:
     for key in sorted(set(card) - _KNOWN):
         lines += ["", f"## {key.replace('_', ' ').capitalize()}", *_free(card[key])]
     return "\n".join(lines)
+
+
+def _training(training: Mapping[str, Any]) -> list[str]:
+    """Command and facts of a run, and of the run whose weights it started from."""
+    lines = [f"    {training['command']}", ""] if "command" in training else []
+    lines += [f"- {k}: {v}" for k, v in training.items() if k not in ("command", "started_from")]
+    origin = training.get("started_from")
+    if isinstance(origin, dict):
+        lines += ["", "It started from the weights of:", "", *_training(origin)]
+    return lines
 
 
 def _metric_line(metric: Mapping[str, Any]) -> str:

@@ -121,9 +121,9 @@ def find_model(task: str | None, name: str, *, where: tuple[Path, ...] | None = 
         raise ModelError(f"{name}: no model folder", f"a model folder holds {WEIGHTS} and {CARD}")
     names = [e.name for e in known]
     close = get_close_matches(name, names, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(names) or 'none'}"
+    hint = f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(names) or 'none'};"
     kind = f"{task} model" if task else "model"
-    raise ModelError(f"no {kind} is named '{name}'", f"{hint}; see mmtool models list")
+    raise ModelError(f"no {kind} is named '{name}'", f"{hint} see mmtool models list")
 
 
 def resolve_model(

@@ -22,8 +22,8 @@ WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
 _WHOLE = 8_000_000  # voxels of the working grid that are searched for the brain in one pass
 _LEAST_BRAIN_ML = 100.0
 # Mean probability of the chosen classes. Heads of any contrast, with tumours, noise or thick slices
-# stay above 0.66; thighs, hearts, PET, noise and masks stay below 0.63 (docs/methods.md).
-_LEAST_CERTAINTY = 0.64
+# stay at 0.65 or above; thighs, hearts, PET, noise and balls below 0.64 (docs/benchmarks.md).
+_LEAST_CERTAINTY = 0.645
 UNSURE = 0.68
 
 

@@ -37,6 +37,8 @@ def test_list_show_verify(mmtool, models: Path) -> None:
     shown = mmtool("models", "show", "tiny", **where)
     assert shown.stdout.startswith("# tiny 1 (segment)")
     assert json.loads(mmtool("models", "show", "tiny", "--json", **where).stdout)["name"] == "tiny"
+    one = mmtool("models", "verify", "tiny", **where)
+    assert one.stdout == "segment\ttiny\tintact\n"
     checked = json.loads(mmtool("models", "verify", "--json", **where).stdout)
     assert {"task": "segment", "name": "tiny", "status": "intact"} in checked
 

@@ -96,8 +96,8 @@ def _window(data: NDArray[Any], modality: str) -> tuple[float, float]:
 def _centre(mask: NDArray[Any]) -> tuple[int, int, int]:
     """Along each axis, the slice that shows most of what there is.
 
-    Every structure counts the same, however large it is, so that the cortex doesn't hide the
-    hippocampi; the middle slice if there is nothing.
+    Every structure counts by its area as a share of its own largest, so that neither the cortex
+    nor a thin horn decides alone; the middle slice if there is nothing.
     """
     out = []
     kinds = int(mask.max(initial=0)) + 1
@@ -107,7 +107,7 @@ def _centre(mask: NDArray[Any]) -> tuple[int, int, int]:
         for index in range(length):
             plane = np.take(mask, index, axis)
             counts[index] = np.bincount(plane.ravel(), minlength=kinds)
-        counts = counts[:, 1:] / counts[:, 1:].sum(0).clip(1)
+        counts = counts[:, 1:] / counts[:, 1:].max(0).clip(1)
         score = counts.sum(1)
         out.append(int(score.argmax()) if score.any() else length // 2)
     return out[0], out[1], out[2]

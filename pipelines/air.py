@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 _FACES = 0.3  # share of the outermost voxels that a constant background covers at least
-_LOW = 0.005
+_GREY = 0.1  # share of the range of intensities; resampling leaves less than that below zero
+_LOW, _HIGH = 0.005, 0.995
 
 
 def air_value(data: NDArray[Any]) -> float:
     """Intensity of air: a low quantile of a sample of (I, J, K) voxels."""
-    step = tuple(slice(None, None, max(1, n // 64)) for n in data.shape)
-    return float(np.quantile(data[step], _LOW))
+    return float(np.quantile(_sample(data), _LOW))
+
+
+def _sample(data: NDArray[Any]) -> NDArray[Any]:
+    return data[tuple(slice(None, None, max(1, n // 64)) for n in data.shape)]
 
 
 def darken_background(data: NDArray[Any]) -> NDArray[Any]:
@@ -30,15 +34,18 @@ def darken_background(data: NDArray[Any]) -> NDArray[Any]:
     Returns:
         The same array when its background is dark already, else a copy.
     """
-    faces = np.concatenate([data.take(end, axis).ravel() for axis in range(3) for end in (0, -1)])
-    values, counts = np.unique(faces, return_counts=True)
+    values, counts = np.unique(_faces(data), return_counts=True)
     usual = values[counts.argmax()]
-    if counts.max() < _FACES * faces.size or not (data < usual).any():
+    low, high = np.quantile(_sample(data), (_LOW, _HIGH))
+    if counts.max() < _FACES * counts.sum() or float(usual) - low <= _GREY * (high - low):
         return data
-    same = data == usual
-    pieces, _ = ndimage.label(same)
-    edges = [pieces.take(end, axis).ravel() for axis in range(3) for end in (0, -1)]
-    outer = np.isin(pieces, np.setdiff1d(np.concatenate(edges), [0]))
+    pieces, _ = ndimage.label(data == usual)
+    outer = np.isin(pieces, np.setdiff1d(_faces(pieces), [0]))
     head = data[~outer]
     air = np.quantile(head[:: max(1, head.size >> 18)], _LOW)
     return np.where(outer, air.astype(data.dtype), data)
+
+
+def _faces(data: NDArray[Any]) -> NDArray[Any]:
+    """Voxels of the six faces."""
+    return np.concatenate([data.take(end, axis).ravel() for axis in range(3) for end in (0, -1)])

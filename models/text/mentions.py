@@ -287,7 +287,7 @@ def _report_status(clause: str, mention: Mention, starts: Sequence[int] = ()) ->
     if _NOT_NORMAL.search(near):
         return PRESENT, ""
     trigger = _last(_NEGATION, before)
-    if trigger and not _ends(_NEW_FINDING, before, trigger, near):
+    if trigger and not _ends(before, trigger, near):
         return NORMAL, trigger.group()
     return _normality(clause, mention, starts)
 
@@ -297,10 +297,11 @@ def _without_uncertainty(clause: str) -> str:
     return _UNCERTAIN.sub(lambda m: " " * len(m.group()), clause.lower())
 
 
-def _ends(finding: re.Pattern[str], before: str, trigger: re.Match[str], near: str) -> bool:
+def _ends(before: str, trigger: re.Match[str], near: str) -> bool:
     """Whether a negation doesn't reach the structure behind ``before``."""
     return bool(
-        finding.search(before[trigger.end() :]) or _NOT_NEGATION.search(near[trigger.start() :])
+        _NEW_FINDING.search(before[trigger.end() :])
+        or _NOT_NEGATION.search(near[trigger.start() :])
     )
 
 

@@ -236,13 +236,14 @@ def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> T
 
 def _spared(reading: Reading) -> set[int]:
     """Labels of a group that the same sentence calls normal: "ventricles, except the fourth"."""
-    by_status: dict[str, list[set[int]]] = {PRESENT: [], NORMAL: []}
+    groups: dict[str, set[frozenset[int]]] = {PRESENT: set(), NORMAL: set()}
     for mention, labels in zip(reading.mentions, reading.labels, strict=True):
-        by_status.get(mention.status, []).append(set(labels))
+        if mention.status in groups:
+            groups[mention.status].add(frozenset(labels))
     return {
         index
-        for labels in by_status[NORMAL]
-        if any(labels < group for group in by_status[PRESENT])
+        for labels in groups[NORMAL]
+        if any(labels < group for group in groups[PRESENT])
         for index in labels
     }
 

@@ -45,6 +45,7 @@ _KEEP = {
     "cerebellar cortex": 0.3,
     "cerebellar white matter": 0.5,
 }
+_WIDE = SynthesisOptions(t1_like=0.45, inverted=0.1)  # of a run that starts from a model
 SIZE = (96, 112, 96)  # voxels of 2 mm: room for any brain, and the window of inference
 
 
@@ -70,7 +71,7 @@ class SyntheticScans(IterableDataset[Sample]):
         while True:
             rng = np.random.default_rng([self.options.seed, index])
             progress = _PAINTS * index / self.options.iterations
-            contrasts = _contrasts(1.0 if self.options.start else progress)
+            contrasts = _WIDE if self.options.start else _contrasts(progress)
             codes = self.codes[int(rng.integers(len(self.codes)))]
             yield from synthesise(codes, SIZE, contrasts, rng, paints=_PAINTS)
             index += step
@@ -84,7 +85,7 @@ def _contrasts(progress: float) -> SynthesisOptions:
         )
     if progress < 0.4:
         return SynthesisOptions(t1_like=0.8, inverted=0.1)
-    return SynthesisOptions(t1_like=0.45, inverted=0.1)
+    return SynthesisOptions(t1_like=0.5, inverted=0.1)
 
 
 def sample_blocks(

@@ -125,12 +125,20 @@ def _thick(
     """Labels on slices of five voxels, repeated to the fine grid, and which part that covers."""
     count = data.shape[axis] // 5
     kept = tuple(slice(0, count * 5) if a == axis else slice(None) for a in range(3))
-    parts = np.moveaxis(data[kept], axis, 0)
-    mean = np.moveaxis(parts.reshape(count, 5, *parts.shape[1:]).mean(1), 0, axis)
+    return np.repeat(segmenter(*thick_slices(data, affine, axis, 5)).labels, 5, axis), kept
+
+
+def thick_slices(
+    data: NDArray[np.float32], affine: Affine, axis: int, step: int
+) -> tuple[NDArray[np.float32], Affine]:
+    """Means of ``step`` voxels along an axis, a rest of fewer cut off, and where they lie."""
+    count = data.shape[axis] // step
+    parts = np.moveaxis(data, axis, 0)[: count * step]
+    mean = np.moveaxis(parts.reshape(count, step, *parts.shape[1:]).mean(1), 0, axis)
     moved = affine.copy()
-    moved[:3, 3] += 2 * affine[:3, axis]
-    moved[:3, axis] *= 5
-    return np.repeat(segmenter(mean, moved).labels, 5, axis), kept
+    moved[:3, 3] += affine[:3, axis] * (step - 1) / 2
+    moved[:3, axis] *= step
+    return mean, moved
 
 
 def _overlap(a: Labels, b: Labels) -> tuple[float, float]:

@@ -11,28 +11,31 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from brain import table, thick_slices
 from numpy.typing import NDArray
 
 from mmtool.errors import InputError
 from mmtool.io.readers import read_volume
 from mmtool.models.store import load_state, resolve_model
+from mmtool.pipelines.evaluation.brain import CONTRASTS
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.training.brain import SIZE, load_codes
 from mmtool.pipelines.training.brain_options import split_maps
-from mmtool.pipelines.training.synthesis import SynthesisOptions, synthesise
+from mmtool.pipelines.training.synthesis import synthesise
 
 Scan = tuple[NDArray[Any], NDArray[np.float64]]
 
 _KINDS = {
-    "synthetic, T1-like": SynthesisOptions(t1_like=1.0, inverted=0.0, crop=0.0),
-    "synthetic, any contrast": SynthesisOptions(t1_like=0.0, inverted=0.0, crop=0.0),
-    "synthetic, any contrast, view cut, thick slices": SynthesisOptions(
-        t1_like=0.0, inverted=0.0, crop=1.0, thick=1.0
+    "synthetic, T1-like": CONTRASTS["T1-like"],
+    "synthetic, any contrast": CONTRASTS["random"],
+    "synthetic, any contrast, view cut, thick slices": replace(
+        CONTRASTS["random"], crop=1.0, thick=1.0
     ),
 }
 
@@ -50,13 +53,7 @@ def spoiled(data: NDArray[Any], affine: NDArray[np.float64]) -> Iterator[tuple[s
     moved[:3, 3] += affine[:3, height] * (half[height].start or 0)
     yield "upper half", (data[tuple(half)], moved)
     step = max(1, round(5 / float(np.linalg.norm(affine[:3, height]))))
-    count = n // step
-    parts = np.moveaxis(data, height, 0)[: count * step]
-    thick = np.moveaxis(parts.reshape(count, step, *parts.shape[1:]).mean(1), 0, height)
-    moved = affine.copy()
-    moved[:3, 3] += affine[:3, height] * (step - 1) / 2
-    moved[:3, height] *= step
-    yield "5 mm slices", (thick, moved)
+    yield "5 mm slices", thick_slices(data, affine, height, step)
     rng = np.random.default_rng(0)
     spread = float(np.quantile(data, 0.99) - np.quantile(data, 0.01))
     yield "noise of 10 %", (data + rng.normal(0, 0.1 * spread, data.shape), affine)
@@ -110,10 +107,10 @@ def main() -> None:
         groups: dict[str, list[float]] = {}
         for name, scan in scans:
             groups.setdefault(name, []).append(segmenter(*scan).certainty)
-        print(f"\n| {title} | scans | lowest | median | highest |\n|---|---|---|---|---|")
-        for name, values in groups.items():
-            numbers = (min(values), float(np.median(values)), max(values))
-            print(f"| {name} | {len(values)} | " + " | ".join(f"{v:.3f}" for v in numbers) + " |")
+        table(
+            (title, "scans", "lowest", "median", "highest"),
+            [(n, str(len(v)), min(v), float(np.median(v)), max(v)) for n, v in groups.items()],
+        )
 
 
 if __name__ == "__main__":

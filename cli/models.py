@@ -67,7 +67,8 @@ def verify(
     from mmtool.models.store import find_model, list_models
     from mmtool.models.store import verify as check
 
-    folders = [find_model(None, n) for n in names or []] or [e.folder for e in list_models()]
+    folders = [find_model(None, n).absolute() for n in names or []]
+    folders = folders or [entry.folder for entry in list_models()]
     rows, bad = [], []
     for folder in folders:
         name = folder.name

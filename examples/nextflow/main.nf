@@ -1,5 +1,6 @@
 // nextflow run main.nf --scans 'scans/*.nii.gz' --text report.txt
-// --text takes a report file or a prompt. One task a scan. For thousands of small scans, share a sample sheet out by --shard instead.
+// --text takes a report file or a prompt.
+// One task a scan. For thousands of small scans, share a sample sheet out by --shard instead.
 params.scans = 'scans/*.nii.gz'
 params.text = 'left hippocampus and both thalami'
 params.outdir = 'results'

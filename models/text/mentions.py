@@ -136,13 +136,13 @@ def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") 
     sided = _with_sides(tokens, spans, carried)
     lower = _without_uncertainty(clause)
     starts = [m.start for m in sided]
-    excluding = opener in EXCLUDING
     out = []
     for mention in sided:
-        if prompt:
-            status, reason = (EXCLUDED, opener) if excluding else _prompt_status(lower, mention)
-        else:
-            status, reason = _report_status(lower, mention, starts)
+        status, reason = (
+            _prompt_status(lower, mention, opener)
+            if prompt
+            else _report_status(lower, mention, starts)
+        )
         out.append(replace(mention, status=status, reason=reason))
     return out + _ectomies(lower, prompt)
 
@@ -260,12 +260,14 @@ def _behind(tokens: list[_Token], after: int, stop: int) -> tuple[str | None, in
     return side, closing
 
 
-def _prompt_status(clause: str, mention: Mention) -> tuple[str, str]:
+def _prompt_status(clause: str, mention: Mention, opener: str) -> tuple[str, str]:
+    if opener in EXCLUDING:
+        return EXCLUDED, opener
     trigger = _last(_NEGATION, _before(clause, mention))
     return (PRESENT, "") if trigger is None else (EXCLUDED, trigger.group())
 
 
-def _report_status(clause: str, mention: Mention, starts: Sequence[int] = ()) -> tuple[str, str]:
+def _report_status(clause: str, mention: Mention, starts: Sequence[int]) -> tuple[str, str]:
     """Status and the words that decided it.
 
     Args:
@@ -373,12 +375,10 @@ def side_alone(clause: str, opener: str = "") -> str | None:
     return match.group(1) if match else None
 
 
-def status_of(clause: str, *, prompt: bool) -> tuple[str, str]:
+def status_of(clause: str, *, opener: str, prompt: bool) -> tuple[str, str]:
     """What a clause without a structure says of the one before it."""
     empty = Phrase((), "", (), True)
     where = Mention(empty, "", PRESENT, 0, 0)
-    return (
-        _prompt_status(clause, where)
-        if prompt
-        else _report_status(_without_uncertainty(clause), where)
-    )
+    if prompt:
+        return _prompt_status(clause, where, opener)
+    return _report_status(_without_uncertainty(clause), where, ())

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from mmtool.models.text.mentions import (
     ABSENT,
     EXCLUDED,
-    EXCLUDING,
     NORMAL,
     PRESENT,
     YARDSTICK,
@@ -131,9 +130,7 @@ def _read(
         found = find_mentions(clause, opener=opener, prompt=prompt, carried=carried)
         alone = side_alone(clause, opener if prompt else "")
         if not found and alone and last is not None:
-            status, reason = status_of(clause, prompt=prompt)
-            if prompt and opener in EXCLUDING:
-                status, reason = EXCLUDED, opener
+            status, reason = status_of(clause, opener=opener, prompt=prompt)
             found = [replace(last, side=alone, status=status, reason=reason)]
         if found:
             carried = found[-1].side if prompt else ""

@@ -14,6 +14,10 @@ from functools import cache
 from mmtool.anatomy import BRAIN, BRAIN_LABELS
 from mmtool.types import Label
 
+_SUBCORTICAL = (
+    "thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala", "nucleus accumbens",
+)  # fmt: skip
+
 # Concept -> (structure names of anatomy.py without sides, phrases).
 _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "hippocampus": (("hippocampus",), ("hippocampus", "hippocampal formation", "ammon's horn")),
@@ -87,16 +91,7 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "subcortical white matter", "deep white matter"),
     ),
     "gray matter": (
-        (
-            "cerebral cortex",
-            "thalamus",
-            "caudate",
-            "putamen",
-            "pallidum",
-            "hippocampus",
-            "amygdala",
-            "nucleus accumbens",
-        ),
+        ("cerebral cortex", *_SUBCORTICAL),
         ("gray matter", "cerebral gray matter"),
     ),
     "deep gray matter": (
@@ -111,15 +106,7 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "subcortical structures": (
-        (
-            "thalamus",
-            "caudate",
-            "putamen",
-            "pallidum",
-            "hippocampus",
-            "amygdala",
-            "nucleus accumbens",
-        ),
+        _SUBCORTICAL,
         ("subcortical structure",),
     ),
     "basal ganglia": (
@@ -140,13 +127,7 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "cerebral cortex",
             "lateral ventricle",
             "inferior lateral ventricle",
-            "thalamus",
-            "caudate",
-            "putamen",
-            "pallidum",
-            "hippocampus",
-            "amygdala",
-            "nucleus accumbens",
+            *_SUBCORTICAL,
             "ventral diencephalon",
         ),
         ("cerebrum", "cerebral hemisphere", "hemisphere", "supratentorial brain"),

@@ -195,7 +195,8 @@ class _Run:
         self.config = SubvoxelUNetConfig(classes=len(NAMES), widths=options.widths)
         self.net = SubvoxelUNet(self.config).to(self.device)
         self.origin: dict[str, Any] = {}
-        if options.start:
+        resumed = self.checkpoint.exists()
+        if options.start and not resumed:
             self._start_from(options.start)
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
@@ -203,7 +204,7 @@ class _Run:
         self.step = 0
         self.seconds = 0.0
         self.dice = 0.0
-        if self.checkpoint.exists():
+        if resumed:
             self._restore()
 
     @property
@@ -271,7 +272,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.dice = state.get("dice", 0.0)
-        self.origin = state.get("origin", self.origin)
+        self.origin = state.get("origin", {})
         log.info("going on from step %d", self.step)
 
     def export(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from mmtool.anatomy import BRAIN, BRAIN_LABELS
 from mmtool.errors import ModelError
 from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig
 from mmtool.pipelines.air import air_value, darken_background
+from mmtool.pipelines.segmenter import Segmented
 from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid, world_box
+from mmtool.types import Label
 
 WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
 _WHOLE = 8_000_000  # voxels of the working grid that are searched for the brain in one pass
@@ -24,7 +28,6 @@ _LEAST_BRAIN_ML = 100.0
 # Mean probability of the chosen classes. Heads of any contrast, with tumours, noise or thick slices
 # stay at 0.65 or above; thighs, hearts, PET, noise and balls below 0.64 (docs/benchmarks.md).
 _LEAST_CERTAINTY = 0.645
-UNSURE = 0.68
 
 
 @dataclass(frozen=True)
@@ -39,25 +42,6 @@ class ClassInfo:
     def sided(self) -> bool:
         """Whether left and right are different labels."""
         return self.left != self.right
-
-
-@dataclass(frozen=True)
-class Segmented:
-    """What the network says of a volume.
-
-    Attributes:
-        labels: (I, J, K) uint8 label indices on the input grid, 0 where nothing is.
-        brain: (I, J, K) bool brain mask (tissue, ventricles and the sulci between).
-        found: False when no brain was found; then both are empty.
-        confidence: Label index -> mean probability of the chosen class over its voxels.
-        certainty: The same over all tissue, 0 to 1; 0 when there was nothing like tissue.
-    """
-
-    labels: NDArray[np.uint8]
-    brain: NDArray[np.bool_]
-    found: bool
-    confidence: dict[int, float]
-    certainty: float
 
 
 class BrainSegmenter:
@@ -98,19 +82,28 @@ class BrainSegmenter:
         self.device = device
         self.ensemble = ensemble
         self._fluid = [c.name for c in self.classes].index("cerebrospinal fluid")
+        given = {index for c in self.classes for index in (c.left, c.right)}
+        self.labels = tuple(label for label in BRAIN_LABELS if label.index in given)
+        self.whole: Label | None = BRAIN
+        self.modalities: tuple[str, ...] = ("MR",)
+        self.channels: tuple[str, ...] = ("MR",)
+        self.purpose = "MR scans of the head"
 
-    def __call__(self, data: NDArray[Any], affine: NDArray[np.float64]) -> Segmented:
+    def __call__(
+        self, data: NDArray[Any], affine: NDArray[np.float64], *, uncertainty: bool = False
+    ) -> Segmented:
         """Segment a volume.
 
         Args:
             data: (I, J, K) intensities in any unit, finite.
             affine: (4, 4) voxel to RAS+ mm.
+            uncertainty: Give the entropy of the classes too.
 
         Returns:
             Labels and brain mask on the same grid.
         """
         shape = (data.shape[0], data.shape[1], data.shape[2])
-        nothing = Segmented(np.zeros(shape, np.uint8), np.zeros(shape, bool), False, {}, 0.0)
+        nothing = Segmented(np.zeros(shape, np.uint8), False, {}, 0.0, np.zeros(shape, bool))
         data = darken_background(data)
         grid = self._find_brain(data, affine)
         if grid is None:
@@ -119,14 +112,17 @@ class BrainSegmenter:
         inside, keep = self._clean(maps)
         if inside.sum() * self.spacing**3 / 1000 < _LEAST_BRAIN_ML:
             return nothing
-        labels, brain = np.zeros_like(nothing.labels), np.zeros_like(nothing.brain)
+        labels, brain = np.zeros_like(nothing.labels), np.zeros(shape, bool)
         maps[:-1] *= keep
         maps = torch.cat([maps, torch.as_tensor(inside, device=maps.device)[None].float()])
         score, count = np.zeros(256), np.zeros(256)
+        doubt = np.zeros(shape, np.float16) if uncertainty else None
         for region, values in from_grid(maps, grid, shape, affine, _box_of(inside, grid)):
             chosen = self._decode(values[:-1])
             brain[region] = (values[-1] > 0.5).cpu().numpy()
             labels[region] = chosen
+            if doubt is not None:
+                doubt[region] = relative_entropy(values[:-2]).cpu().numpy()
             best = values[:-2].amax(0).cpu().numpy()
             score += np.bincount(chosen.ravel(), best.ravel(), 256)
             count += np.bincount(chosen.ravel(), minlength=256)
@@ -136,7 +132,14 @@ class BrainSegmenter:
         certainty = float(score[tissue].sum() / max(1.0, count[tissue].sum()))
         if certainty < _LEAST_CERTAINTY:
             return replace(nothing, certainty=certainty)
-        return Segmented(labels, brain, True, confidence, certainty)
+        return Segmented(labels, True, confidence, certainty, brain, doubt)
+
+    def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
+        """Peak beside the data: a float copy, the maps of the window, and the outputs."""
+        del affine
+        voxels = math.prod(shape)
+        window = math.prod(WINDOW) * 4 * (4 * (len(self.classes) + 1) + 64)
+        return 8 * voxels + window
 
     def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
         """A window around the brain, or None."""
@@ -245,6 +248,16 @@ class BrainSegmenter:
         left, right = (t.to(values.device)[chosen] for t in tables)
         labels = torch.where(values[-1] > 0.5, left, right)
         return labels.masked_fill(outside, 0).cpu().numpy()
+
+
+def relative_entropy(probabilities: Tensor) -> Tensor:
+    """Entropy of (C, ...) probabilities as a share of the largest possible, (...) in [0, 1].
+
+    Where nothing was predicted (all zero) it is zero.
+    """
+    p = probabilities / probabilities.sum(0).clamp_min(1e-6)
+    entropy: Tensor = torch.special.entr(p).sum(0)
+    return entropy / math.log(max(2, len(p)))
 
 
 def _probabilities(logits: Tensor) -> Tensor:

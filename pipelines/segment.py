@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mmtool import __version__
-from mmtool.anatomy import BRAIN, BRAIN_LABELS
 from mmtool.errors import InputError
 from mmtool.io.limits import Limits
 from mmtool.io.readers import hash_input, read_volume
-from mmtool.io.writers.dicom_seg import write_dicom_seg
-from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_label_nifti
-from mmtool.io.writers.preview import write_preview
-from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
-from mmtool.models.store import ModelFiles, load_state, resolve_model
+from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
-from mmtool.pipelines.inference import UNSURE, BrainSegmenter, Segmented
-from mmtool.pipelines.requested import Requested, read_request
+from mmtool.pipelines.requested import read_request
 from mmtool.pipelines.samplesheet import BatchItem
-from mmtool.types import AlgorithmId, Label, Measurement, Volume
+from mmtool.pipelines.segment_result import SegmentResult
+from mmtool.pipelines.segmenter import Segmenter
+from mmtool.pipelines.segmenters import load_segmenter
+from mmtool.types import Volume
 
-_OTHER_MODALITIES = ("CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM", "OT")
+_MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM", "OT")
 
 
 @dataclass(frozen=True)
@@ -66,24 +63,24 @@ class SegmentTask:
     limits: Limits = field(default_factory=Limits)
     command: str = "segment"
     _files: ModelFiles | None = None
-    _segmenter: BrainSegmenter | None = None
+    _segmenter: Segmenter | None = None
+    _device: torch.device | None = None
 
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
-        device = self._loaded().device
+        self._loaded()
         files = self._model()
         return {
             "model": files.name,
             "weights_sha256": files.weights_sha256,
             "use": files.card.get("use", "unknown"),
-            "device": str(device),
+            "device": str(self._device),
         }
 
-    def _loaded(self) -> BrainSegmenter:
+    def _loaded(self) -> Segmenter:
         if self._segmenter is None:
-            device, files = choose_device(self.options.device), self._model()
-            state = load_state(files, device=str(device))
-            self._segmenter = BrainSegmenter(files.config, state, device)
+            self._device = choose_device(self.options.device)
+            self._segmenter = load_segmenter(self._model(), self._device)
         return self._segmenter
 
     def _model(self) -> ModelFiles:
@@ -111,6 +108,7 @@ class SegmentTask:
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
         """Segment one scan into the folder ``out``."""
         options = self._of(item)
+        segmenter = self._loaded()
         request = None if options.text is None else read_request(options.text, self.limits)
         scan = read_volume(
             item.inputs[0],
@@ -118,15 +116,16 @@ class SegmentTask:
             series=options.series,
             resample_irregular=options.resample_irregular,
         )
-        _check_modality(scan, options)
-        found = self._loaded()(_finite(scan.data), scan.affine)
+        _check_modality(scan, segmenter, options)
+        found = segmenter(_finite(scan.data), scan.affine)
         if not found.found:
+            what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
             raise InputError(
-                f"no brain was found in {item.inputs[0]}",
-                "this model is made for MR scans of the head; look at the scan in a viewer",
+                f"no {what} was found in {item.inputs[0]}",
+                f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
             )
-        result = _Result(scan, found, request)
-        result.write(out, options, self._model())
+        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request)
+        result.write(out, self._model(), dicom_seg=options.dicom_seg)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},
@@ -134,11 +133,13 @@ class SegmentTask:
         )
 
 
-def _check_modality(scan: Volume, options: SegmentOptions) -> None:
-    modality = scan.source.modality
-    if modality in _OTHER_MODALITIES and not options.any_modality:
+def _check_modality(scan: Volume, segmenter: Segmenter, options: SegmentOptions) -> None:
+    modality, made_for = scan.source.modality, segmenter.modalities
+    known = modality in _MODALITIES and made_for
+    if known and modality not in made_for and not options.any_modality:
         raise InputError(
-            f"the scan is {modality}, and model '{options.model}' was made for MR",
+            f"the scan is {modality}, and model '{options.model}' was made for "
+            f"{' and '.join(made_for)}",
             "--any-modality segments it all the same; check the result by eye",
         )
 
@@ -148,107 +149,3 @@ def _finite(data: NDArray[Any]) -> NDArray[Any]:
     if np.issubdtype(data.dtype, np.floating) and not np.isfinite(data).all():
         return np.asarray(np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0))
     return data
-
-
-class _Result:
-    """What was found and what of it was asked for."""
-
-    def __init__(self, scan: Volume, found: Segmented, request: Requested | None) -> None:
-        self.scan = scan
-        self.found = found
-        self.request = request
-        self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
-        counts = np.bincount(found.labels.ravel(), minlength=256)
-        self.voxels = {label.index: int(counts[label.index]) for label in BRAIN_LABELS}
-        self.voxels[BRAIN.index] = int(found.brain.sum())
-        self.volumes = {index: count * self.ml for index, count in self.voxels.items()}
-        self.table = self._table()
-        self.labels = self._asked(found.labels)
-        self.audit = None if request is None else request.audit(self.volumes)
-
-    def _table(self) -> tuple[Label, ...]:
-        if self.request is None or self.request.indices is None:
-            return BRAIN_LABELS
-        asked = self.request.indices
-        return tuple(label for label in (BRAIN, *BRAIN_LABELS) if label.index in asked)
-
-    def _asked(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Label map of what was asked for; the whole brain fills what is left of it."""
-        keep = np.zeros(256, np.uint8)
-        for label in self.table:
-            keep[label.index] = label.index
-        keep[BRAIN.index] = 0
-        chosen = keep[labels]
-        if BRAIN in self.table:
-            excluded = () if self.request is None else self.request.request.excluded
-            rest = (chosen == 0) & self.found.brain & ~np.isin(labels, tuple(excluded))
-            chosen[rest] = BRAIN.index
-        return chosen
-
-    def write(self, out: Path, options: SegmentOptions, model: ModelFiles) -> None:
-        """All files of one scan."""
-        write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
-        brain = self.found.brain.astype(np.uint8)
-        write_label_nifti(brain, self.scan, out / "brain_mask.nii.gz")
-        write_labels_tsv(out / "labels.tsv", self.table)
-        write_measurements_tsv(out / "measurements.tsv", self.measurements())
-        write_preview(out / "preview.png", self.scan, self.labels, self.table)
-        if self.audit is not None:
-            write_json(out / "text_audit.json", self.audit)
-        if self.scan.source.kind == "dicom" or options.dicom_seg:
-            made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
-            write_dicom_seg(
-                self.labels, self.scan, self.table, out / "segmentation.dcm", algorithm=made_by
-            )
-
-    def measurements(self) -> list[Measurement]:
-        """A row for each structure of the table, and the whole brain first."""
-        rows = []
-        for label in (BRAIN, *(x for x in self.table if x != BRAIN)):
-            where = self.found.brain if label == BRAIN else self.found.labels == label.index
-            extra: dict[str, float | int | str] = dict(self._centre(where))
-            confidence = self.found.confidence.get(label.index)
-            extra["mean_probability"] = "" if confidence is None else round(confidence, 3)
-            index = label.index
-            rows.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
-        return rows
-
-    def _centre(self, where: NDArray[np.bool_]) -> dict[str, float | str]:
-        names = ("centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
-        if not where.any():
-            return dict.fromkeys(names, "")
-        sums = [where.sum(axis=tuple({0, 1, 2} - {a})) for a in range(3)]
-        voxel = [float((s * np.arange(len(s))).sum() / s.sum()) for s in sums]
-        world = self.scan.affine[:3, :3] @ voxel + self.scan.affine[:3, 3]
-        return dict(zip(names, (round(float(x), 2) for x in world), strict=True))
-
-    def summary(self) -> dict[str, Any]:
-        """For run.json and for the terminal."""
-        found = [label.name for label in self.table if self.voxels[label.index]]
-        notes = list(self.scan.source.notes)
-        if self.found.certainty < UNSURE:
-            notes.append("the model is unsure of this scan; look at the result with care")
-        out: dict[str, Any] = {
-            "structures": found,
-            "brain_ml": round(self.volumes[BRAIN.index], 1),
-            "mean_probability": round(self.found.certainty, 3),
-            "notes": notes,
-        }
-        if self.audit is not None:
-            out["disagreements"] = self._disagreements()
-            out["unknown"] = [] if self.request is None else list(self.request.unknown)
-        return out
-
-    def _disagreements(self) -> Sequence[str]:
-        return [] if self.audit is None else [d["message"] for d in self.audit["disagreements"]]
-
-    def disagreement(self) -> InputError | None:
-        """The first disagreement of text and image, as an error."""
-        messages = self._disagreements()
-        if not messages:
-            return None
-        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-        return InputError(
-            f"text and image disagree: {messages[0]}{more}",
-            "text_audit.json says why; the outputs were kept",
-        )

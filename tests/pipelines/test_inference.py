@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from mmtool.models.store import load_state, resolve_model
-from mmtool.pipelines.inference import BrainSegmenter, Segmented
+from mmtool.pipelines.inference import BrainSegmenter
+from mmtool.pipelines.segmenter import Segmented
 from mmtool.pipelines.world_grid import WorldGrid, to_grid
 
 Scan = tuple[NDArray[np.float32], NDArray[np.float64]]
@@ -88,7 +89,7 @@ def test_storage_order_changes_nothing(
     found = segmenter(data, affine)
     again = in_ras(found.labels, affine)
     assert worst_dice(plain.labels, again) > 0.97
-    assert dice(plain.brain, in_ras(found.brain.astype(np.uint8), affine) > 0) > 0.99
+    assert dice(plain.whole, in_ras(found.whole.astype(np.uint8), affine) > 0) > 0.99
 
 
 def test_intensity_units_change_nothing(
@@ -167,7 +168,7 @@ def test_no_brain_no_finding(ensemble: BrainSegmenter, what: str) -> None:
     found = ensemble(data, np.diag([3.0, 3.0, 3.0, 1.0]))
     assert not found.found
     assert not found.labels.any()
-    assert not found.brain.any()
+    assert not found.whole.any()
 
 
 def test_a_volume_too_small_for_a_brain(segmenter: BrainSegmenter, scan: Scan) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmtool.anatomy import BRAIN, BRAIN_LABELS
 from mmtool.io.limits import Limits
 from mmtool.models.store import resolve_model
-from mmtool.pipelines.inference import Segmented
 from mmtool.pipelines.requested import read_request
 from mmtool.pipelines.samplesheet import BatchItem
-from mmtool.pipelines.segment import SegmentOptions, SegmentTask, _Result
+from mmtool.pipelines.segment import SegmentOptions, SegmentTask
+from mmtool.pipelines.segment_result import SegmentResult
+from mmtool.pipelines.segmenter import Segmented
 from mmtool.types import Volume, VolumeSource
 
 LABELS = np.zeros((4, 5, 6), np.uint8)
@@ -21,14 +23,15 @@ MASK = np.ones(LABELS.shape, bool)
 MASK[3] = False
 
 
-def result(text: str | None, certainty: float = 0.8) -> _Result:
+def result(text: str | None, certainty: float = 0.8) -> SegmentResult:
     scan = Volume(
         np.zeros(LABELS.shape, np.float32),
         np.diag([2.0, 1.0, 1.0, 1.0]),
         VolumeSource(Path("scan.nii.gz"), "nifti", "00"),
     )
-    found = Segmented(LABELS, MASK, True, {17: 0.9, 53: 0.8, 8: 0.7}, certainty)
-    return _Result(scan, found, None if text is None else read_request(text, Limits()))
+    found = Segmented(LABELS, True, {17: 0.9, 53: 0.8, 8: 0.7}, certainty, MASK)
+    request = None if text is None else read_request(text, Limits())
+    return SegmentResult(scan, found, BRAIN_LABELS, BRAIN, request)
 
 
 def test_without_a_text_everything_stays() -> None:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmtool import __version__
-from mmtool.errors import InputError
+from mmtool.errors import InputError, ModelError
 from mmtool.io.limits import Limits
 from mmtool.io.readers import hash_input, read_volume
 from mmtool.models.store import ModelFiles, resolve_model
@@ -74,6 +74,8 @@ class SegmentTask:
             "model": files.name,
             "weights_sha256": files.weights_sha256,
             "use": files.card.get("use", "unknown"),
+            "format": files.format,
+            "files_sha256": files.card["sha256"],
             "device": str(self._device),
         }
 
@@ -81,6 +83,7 @@ class SegmentTask:
         if self._segmenter is None:
             self._device = choose_device(self.options.device)
             self._segmenter = load_segmenter(self._model(), self._device)
+            _check_channels(self._segmenter, self.options.model)
         return self._segmenter
 
     def _model(self) -> ModelFiles:
@@ -96,7 +99,7 @@ class SegmentTask:
         known["scan"] = hash_input(item.inputs[0], limits=self.limits, series=options.series)
         if options.text is not None:
             known["text"] = read_request(options.text, self.limits).sha256
-        known["weights"] = self._model().weights_sha256
+        known["model_files"] = self._model().card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -130,6 +133,15 @@ class SegmentTask:
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},
             error=result.disagreement() if options.strict_text else None,
+        )
+
+
+def _check_channels(segmenter: Segmenter, name: str) -> None:
+    if len(segmenter.channels) > 1:
+        raise ModelError(
+            f"model '{name}' needs {len(segmenter.channels)} images of each patient "
+            f"({', '.join(segmenter.channels)})",
+            "mmtool segment gives a model one image; choose a model of one channel",
         )
 
 

@@ -1,0 +1,190 @@
+"""Model folders of other makers, written as their own tools write them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import torch
+
+IMAGE, PRED = "@image_key", "pred"
+
+
+def bundle_config(**changes: Any) -> dict[str, Any]:
+    """The inference configuration of a CT bundle, in the manner of the model zoo."""
+    config: dict[str, Any] = {
+        "imports": ["$import glob", "$import os"],
+        "bundle_root": ".",
+        "image_key": "image",
+        "dataset_dir": "/workspace/data",
+        "datalist": "$list(sorted(glob.glob(@dataset_dir + '/*.nii.gz')))",
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "spacing": [2.0, 2.0, 3.0],
+        "network_def": {
+            "_target_": "UNet",
+            "spatial_dims": 3,
+            "in_channels": 1,
+            "out_channels": 3,
+            "channels": [8, 16, 32],
+            "strides": [2, 2],
+            "num_res_units": 1,
+            "norm": "batch",
+        },
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "LoadImaged", "keys": IMAGE},
+                {"_target_": "EnsureChannelFirstd", "keys": IMAGE},
+                {"_target_": "Orientationd", "keys": IMAGE, "axcodes": "RAS"},
+                {
+                    "_target_": "Spacingd",
+                    "keys": ["image"],
+                    "pixdim": "@spacing",
+                    "mode": ["bilinear"],
+                },
+                {
+                    "_target_": "ScaleIntensityRanged",
+                    "keys": IMAGE,
+                    "a_min": -57,
+                    "a_max": 164,
+                    "b_min": 0,
+                    "b_max": 1,
+                    "clip": True,
+                },
+                {"_target_": "EnsureTyped", "keys": IMAGE},
+            ],
+        },
+        "inferer": {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": [32, 32, 16],
+            "sw_batch_size": 4,
+            "overlap": 0.5,
+        },
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "Activationsd", "keys": PRED, "softmax": True},
+                {
+                    "_target_": "Invertd",
+                    "keys": PRED,
+                    "transform": "@preprocessing",
+                    "orig_keys": IMAGE,
+                    "nearest_interp": False,
+                    "to_tensor": True,
+                },
+                {"_target_": "AsDiscreted", "keys": PRED, "argmax": True},
+            ],
+        },
+    }
+    return config | changes
+
+
+METADATA: dict[str, Any] = {
+    "version": "0.3.1",
+    "monai_version": "1.5.2",
+    "task": "Segmentation of two shapes",
+    "description": "A network that was not trained.",
+    "authors": "nobody",
+    "intended_use": "Tests.",
+    "network_data_format": {
+        "inputs": {
+            "image": {
+                "type": "image",
+                "modality": "CT",
+                "num_channels": 1,
+                "channel_def": {"0": "image"},
+            }
+        },
+        "outputs": {
+            "pred": {
+                "type": "image",
+                "num_channels": 3,
+                "channel_def": {"0": "background", "1": "spleen", "2": "kidney_left"},
+            }
+        },
+    },
+}
+
+
+def write_bundle(
+    folder: Path,
+    config: dict[str, Any],
+    meta: dict[str, Any] | None = None,
+    *,
+    suffix: str = "json",
+    seed: int = 0,
+) -> Path:
+    """Write a bundle by MONAI's own parser, its network with random weights."""
+    from monai.bundle import ConfigParser
+
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    torch.manual_seed(seed)
+    network = ConfigParser({"network_def": config["network_def"]}).get_parsed_content("network_def")
+    for module in network.modules():  # statistics of a network that has seen something
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    torch.save(network.state_dict(), folder / "models/model.pt")
+    name = str(folder / "configs" / f"inference.{suffix}")
+    if suffix == "json":
+        ConfigParser.export_config_file(config, name, fmt="json", indent=2)
+    else:
+        ConfigParser.export_config_file(config, name, fmt="yaml")
+    (folder / "configs/metadata.json").write_text(json.dumps(meta or METADATA))
+    return folder
+
+
+def run_by_monai(folder: Path, scan: Path) -> np.ndarray:
+    """(I, J, K) labels that MONAI itself gives for a scan, on the scan's grid."""
+    from monai.bundle import ConfigParser
+    from monai.transforms import SaveImaged
+
+    parser = ConfigParser()
+    parser.read_config(next((folder / "configs").glob("inference.*")))
+    parser.config["device"] = "cpu"
+    before = parser.get_parsed_content("preprocessing")
+    after = parser.get_parsed_content("postprocessing")
+    inferer = parser.get_parsed_content("inferer")
+    network = parser.get_parsed_content("network_def").eval()
+    network.load_state_dict(torch.load(folder / "models/model.pt", weights_only=True))
+    item = before({"image": str(scan)})
+    with torch.inference_mode():
+        item["pred"] = inferer(item["image"][None], network)[0]
+    item = after(item)
+    saver = SaveImaged(
+        keys="pred",
+        output_dir=folder / "out",
+        output_postfix="",
+        separate_folder=False,
+        print_log=False,
+        output_dtype=np.uint8,
+    )
+    saver(item)
+    name = next((folder / "out").glob("*.nii.gz"))
+    return np.asarray(nibabel.load(name).dataobj)
+
+
+def write_scan(
+    path: Path, *, axes: str = "LPS", shape: tuple[int, int, int] = (37, 41, 18)
+) -> Path:
+    """A scan of smooth noise in HU, stored along ``axes`` and turned by some degrees."""
+    from scipy import ndimage
+
+    noise = np.random.default_rng(5).normal(size=shape)
+    data = (ndimage.gaussian_filter(noise, 2) * 2000 + 40).astype(np.int16)
+    turn = np.eye(4)
+    turn[:3, :3] = [[0.995, -0.1, 0], [0.1, 0.995, 0], [0, 0, 1]]
+    turn[:3, :3] /= np.linalg.norm(turn[:3, :3], axis=0)
+    ras = turn @ np.diag([1.6, 1.6, 2.5, 1.0])
+    ras[:3, 3] = -30, -20, 10
+    image = nibabel.Nifti1Image(data, ras)
+    wanted = nibabel.orientations.axcodes2ornt(tuple(axes))
+    now = nibabel.io_orientation(image.affine)
+    turned = image.as_reoriented(nibabel.orientations.ornt_transform(now, wanted))
+    nibabel.save(turned, path)
+    return path

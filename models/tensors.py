@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -39,14 +40,20 @@ def load_tensors(path: Path, *, device: str = "cpu") -> dict[str, Tensor]:
     return state_of(load_checkpoint(path, device=device), str(path))
 
 
-def load_checkpoint(path: Path, *, device: str = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: Path, *, device: str = "cpu", numbers: bool = False) -> dict[str, Any]:
     """Content of a torch file, loaded with ``weights_only=True``.
+
+    Args:
+        path: File of weights.
+        device: Where the tensors shall lie.
+        numbers: Allow numpy's numbers too, which some trainers keep in their logs.
 
     Raises:
         ModelError: Unreadable, or it holds objects other than tensors and plain values.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        with torch.serialization.safe_globals(_numbers() if numbers else []):
+            content = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: holds more than tensors and plain values", _HINT) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
@@ -54,6 +61,14 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no dictionary of tensors", _HINT)
     return content
+
+
+def _numbers() -> list[Any]:
+    """What makes a numpy number: plain data, under the names of numpy 1 and 2."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(kind)) for kind in ("f8", "f4", "f2", "i8", "i4", "?")}
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [np.dtype, *kinds, *((scalar, name) for name in names)]
 
 
 def state_of(content: dict[str, Any], where: str) -> dict[str, Tensor]:

@@ -169,6 +169,116 @@ def run_by_monai(folder: Path, scan: Path) -> np.ndarray:
     return np.asarray(nibabel.load(name).dataobj)
 
 
+MESH_LABELS = ["Unknown", "Cerebral-White-Matter", "Left-Hippocampus", "Spot"]
+
+
+def write_meshnet(folder: Path, *, seed: int = 3, dilations: tuple[int, ...] = (1, 2, 4)) -> Path:
+    """A small MeshNet folder in the layout of brainchop, with random weights."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(seed)
+    widths = [1, *(4 for _ in dilations)]
+    layers, state = [], {}
+    for number, dilation in enumerate((*dilations, 1)):
+        last = number == len(dilations)
+        given, made = widths[number], len(MESH_LABELS) if last else 4
+        kernel = 1 if last else 3
+        layers.append(
+            {
+                "in_channels": given,
+                "out_channels": made,
+                "kernel_size": kernel,
+                "padding": 0 if last else dilation,
+                "stride": 1,
+                "dilation": dilation,
+            }
+        )
+        shape = (made, given, kernel, kernel, kernel)
+        state[f"model.{3 * number}.weight"] = torch.randn(shape, generator=generator) / given
+        state[f"model.{3 * number}.bias"] = torch.randn(made, generator=generator) / 4
+    config = {"header": "A MeshNet that was not trained", "bnorm": False, "elu": True}
+    (folder / "model.json").write_text(json.dumps(config | {"layers": layers}))
+    colors = {"R": [0, 245, 205, 12], "G": [0, 245, 62, 48], "B": [0, 245, 78, 255]}
+    (folder / "colormap.json").write_text(json.dumps(colors | {"labels": MESH_LABELS}))
+    save_file(state, folder / "model.safetensors")
+    return folder
+
+
+NNUNET_PLAN: dict[str, Any] = {
+    "data_identifier": "nnUNetPlans_3d_fullres",
+    "preprocessor_name": "DefaultPreprocessor",
+    "batch_size": 2,
+    "patch_size": [16, 24, 24],
+    "median_image_size_in_voxels": [18.0, 24.0, 22.0],
+    "spacing": [2.5, 2.0, 2.0],
+    "normalization_schemes": ["CTNormalization"],
+    "use_mask_for_norm": [False],
+    "resampling_fn_data": "resample_data_or_seg_to_shape",
+    "resampling_fn_seg": "resample_data_or_seg_to_shape",
+    "resampling_fn_data_kwargs": {
+        "is_seg": False,
+        "order": 3,
+        "order_z": 0,
+        "force_separate_z": None,
+    },
+    "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+    "resampling_fn_probabilities_kwargs": {
+        "is_seg": False,
+        "order": 1,
+        "order_z": 0,
+        "force_separate_z": None,
+    },
+}
+
+
+def write_nnunet(folder: Path, *, folds: tuple[str, ...] = ("0", "1"), **plan: Any) -> Path:
+    """An nnU-Net v2 model folder, with the keys that nnU-Net 2.8 writes and weights by formula."""
+    from nnunet_golden import MODULE, PLAIN, fill
+
+    from mmtool.models.segmentation.nnunet_nets import NnunetUNet, read_plan
+
+    architecture = {"network_class_name": f"{MODULE}PlainConvUNet", "arch_kwargs": PLAIN}
+    configuration = NNUNET_PLAN | {"architecture": architecture} | plan
+    plans = {
+        "dataset_name": "Dataset901_Shapes",
+        "plans_name": "nnUNetPlans",
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": {"3d_fullres": configuration},
+        "foreground_intensity_properties_per_channel": {
+            "0": {"mean": 40.0, "std": 120.0, "percentile_00_5": -300.0, "percentile_99_5": 400.0}
+        },
+    }
+    dataset = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "Anterior": 1, "Posterior": 2},
+        "numTraining": 12,
+        "file_ending": ".nii.gz",
+    }
+    folder.mkdir(parents=True)
+    (folder / "plans.json").write_text(json.dumps(plans))
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    state = fill(NnunetUNet(read_plan(configuration, 1, 3)).state_dict())
+    state |= {f"decoder.{k}": v for k, v in state.items() if k.startswith("encoder.")}
+    for number, fold in enumerate(folds):
+        (folder / f"fold_{fold}").mkdir()
+        content = {
+            "network_weights": {k: v * (1 + 0.1 * number) for k, v in state.items()},
+            "optimizer_state": {},
+            "grad_scaler_state": None,
+            "logging": {"mean_fg_dice": [np.float64(0.5), np.float32(0.25)]},
+            "_best_ema": np.float64(0.5),
+            "current_epoch": 2,
+            "init_args": {"configuration": "3d_fullres", "fold": number},
+            "trainer_name": "nnUNetTrainer",
+            "inference_allowed_mirroring_axes": (0, 1, 2),
+        }
+        torch.save(content, folder / f"fold_{fold}/checkpoint_final.pth")
+    return folder
+
+
 def write_scan(
     path: Path, *, axes: str = "LPS", shape: tuple[int, int, int] = (37, 41, 18)
 ) -> Path:

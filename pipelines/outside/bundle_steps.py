@@ -64,6 +64,9 @@ _PER_KEY = ("mode", "padding_mode", "align_corners", "dtype")
 _MOST_VOXELS = 2_000_000_000
 
 
+Left = tuple[NDArray[np.float64], tuple[int, ...]]  # affine and shape of a part of a scan
+
+
 @dataclass(frozen=True)
 class Before:
     """Steps before the network.
@@ -76,9 +79,7 @@ class Before:
     transforms: tuple[tuple[str, Callable[[Any], Any]], ...]
     spacing: tuple[float, float, float] | None
 
-    def __call__(
-        self, image: Any
-    ) -> tuple[Any, tuple[NDArray[np.float64], tuple[int, ...]] | None]:
+    def __call__(self, image: Any) -> tuple[Any, Left | None]:
         """Bring a tensor with its affine to the working grid.
 
         Returns:

@@ -22,7 +22,7 @@ from mmtool.models.segmentation.monai_nets import build_network
 from mmtool.models.store import ModelFiles
 from mmtool.models.tensors import load_tensors
 from mmtool.pipelines.outside.bundle_config import BundleConfig, Component
-from mmtool.pipelines.outside.bundle_steps import steps_after, steps_before, whole_numbers
+from mmtool.pipelines.outside.bundle_steps import Left, steps_after, steps_before, whole_numbers
 from mmtool.pipelines.outside.decide import (
     AxisMap,
     Choose,
@@ -168,7 +168,7 @@ def _axes(
 
 
 def _kept(
-    left: tuple[NDArray[np.float64], tuple[int, ...]] | None,
+    left: Left | None,
     shape: tuple[int, int, int],
     affine: NDArray[np.float64],
 ) -> Kept | None:

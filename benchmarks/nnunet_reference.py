@@ -6,8 +6,9 @@ torch):
 
     python benchmarks/nnunet_reference.py --data DIR/hippocampus -o OUT
 
-OUT gets ``model/`` (an nnU-Net model folder with two folds), ``scan.nii.gz``, ``reference.nii.gz``
-and, for the scan at other voxels, ``coarse.nii.gz`` and ``coarse_reference.nii.gz``.
+OUT gets ``model/`` (an nnU-Net model folder with two folds), ``scan.nii.gz``, ``reference.nii.gz``,
+``reference.npz`` (probabilities) and the same of the scan at other voxels, named ``coarse...``.
+A model that is there already is used again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--iterations", type=int, default=30, help="of each of two epochs")
+    parser.add_argument("--iterations", type=int, default=100, help="of each of two epochs")
     parser.add_argument("--planner", default="ExperimentPlanner", help="or nnUNetPlannerResEncM")
     args = parser.parse_args()
     work = args.output.absolute()
@@ -35,7 +36,9 @@ def main() -> None:
         os.environ[f"nnUNet_{name}"] = str(work / name)
         (work / name).mkdir(parents=True, exist_ok=True)
     held_out = _dataset(args.data, work / "raw" / NAME)
-    model = _train(args.planner, args.iterations, work)
+    model = work / "model"
+    if not (model / "fold_1/checkpoint_final.pth").is_file():
+        _train(args.planner, args.iterations, work)
     _write_scans(held_out, work)
     for scan, out in (("scan", "reference"), ("coarse", "coarse_reference")):
         _predict(model, work / f"{scan}.nii.gz", work / f"{out}.nii.gz")
@@ -60,7 +63,7 @@ def _dataset(data: Path, folder: Path) -> Path:
     return images[CASES]
 
 
-def _train(planner: str, iterations: int, work: Path) -> Path:
+def _train(planner: str, iterations: int, work: Path) -> None:
     import torch
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
         extract_fingerprints,
@@ -83,9 +86,8 @@ def _train(planner: str, iterations: int, work: Path) -> Path:
         trainer.num_val_iterations_per_epoch = 1
         trainer.run_training()
     made = Path(trainer.output_folder_base)
-    model = work / "model"
-    shutil.copytree(made, model, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.png"))
-    return model
+    ignored = shutil.ignore_patterns("*.png")
+    shutil.copytree(made, work / "model", dirs_exist_ok=True, ignore=ignored)
 
 
 def _write_scans(image: Path, work: Path) -> None:
@@ -105,6 +107,7 @@ def _write_scans(image: Path, work: Path) -> None:
 
 
 def _predict(model: Path, scan: Path, out: Path) -> None:
+    import numpy as np
     import torch
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -112,8 +115,11 @@ def _predict(model: Path, scan: Path, out: Path) -> None:
     predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(model), (0, 1))
     data, properties = SimpleITKIO().read_images([str(scan)])
-    labels = predictor.predict_single_npy_array(data, properties)
+    labels, probabilities = predictor.predict_single_npy_array(
+        data, properties, save_or_return_probabilities=True
+    )
     SimpleITKIO().write_seg(labels, str(out), properties)
+    np.savez_compressed(out.with_name(out.name.replace(".nii.gz", ".npz")), probabilities)
 
 
 if __name__ == "__main__":

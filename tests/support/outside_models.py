@@ -168,6 +168,7 @@ def _run_by_monai(folder: Path, scan: Path) -> np.ndarray:
         output_dir=folder / "out",
         output_postfix="",
         separate_folder=False,
+        resample=True,
         print_log=False,
         output_dtype=np.uint8,
     )

@@ -113,6 +113,10 @@ _CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("caudate", "putamen", "pallidum", "nucleus accumbens"),
         ("basal ganglion", "basal nucleus"),
     ),
+    "limbic structures": (
+        ("hippocampus", "amygdala"),
+        ("limbic structure", "limbic system", "limbic lobe", "limbic complex"),
+    ),
     "striatum": (
         ("caudate", "putamen", "nucleus accumbens"),
         ("striatum", "corpus striatum", "neostriatum"),

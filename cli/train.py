@@ -18,10 +18,19 @@ class Precision(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class Fusion(StrEnum):
+    """How a text steers the image network."""
+
+    late = "late"
+    sequential = "sequential"
+    progressive = "progressive"
+
+
 class Recipe(StrEnum):
     """What can be trained."""
 
     brain = "brain"
+    brain_text = "brain-text"
     hippocampus = "hippocampus"
     left_atrium = "left-atrium"
 
@@ -61,10 +70,21 @@ def train_segment(
         int,
         typer.Option(min=-1, max=4, help="Others: the fifth that is left out; -1 leaves none out."),
     ] = 4,
+    fusion: Annotated[
+        Fusion, typer.Option(help="brain-text: how text meets image.")
+    ] = Fusion.progressive,
+    reading: Annotated[
+        int | None, typer.Option(min=1, help="brain-text: steps of the text encoder alone.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Crops of a step.")] = 2,
     start: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from.")
-    ] = "",
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Model whose weights training starts from; brain-text: the image network "
+            "(default brain).",
+        ),
+    ] = None,
     rate: Annotated[
         float, typer.Option(min=1e-6, max=1.0, help="Peak learning rate of AdamW; Muon's is 10 x.")
     ] = 2e-3,
@@ -85,7 +105,8 @@ def train_segment(
 
     Example: mmtool train segment --recipe hippocampus --data Task04 -o runs/hippocampus
 
-    brain: synthetic head scans drawn from label maps. hippocampus, left-atrium: real crops with
+    brain: synthetic head scans drawn from label maps. brain-text: the same, and drawn texts that
+    steer the network. hippocampus, left-atrium: real crops with
     reference labels. A run that was stopped goes on from its checkpoint.
     """
     arguments = dict(locals())

@@ -25,7 +25,7 @@ from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 from mmtool.pipelines.training.run import Report, TrainingRun
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
 
-_PAINTS = 2  # scans drawn from one deformed map: deforming costs more than painting
+PAINTS = 2  # scans drawn from one deformed map: deforming costs more than painting
 # Share of blocks whose loss is computed, by the rarest class in the block.
 _KEEP = {
     "background": 0.06,
@@ -60,10 +60,10 @@ class SyntheticScans(IterableDataset[Sample]):
         index = self.first + offset
         while True:
             rng = np.random.default_rng([self.options.seed, index])
-            progress = _PAINTS * index / self.options.iterations
+            progress = PAINTS * index / self.options.iterations
             contrasts = _WIDE if self.options.start else _contrasts(progress)
             codes = self.codes[int(rng.integers(len(self.codes)))]
-            yield from synthesise(codes, SIZE, contrasts, rng, paints=_PAINTS)
+            yield from synthesise(codes, SIZE, contrasts, rng, paints=PAINTS)
             index += step
 
 
@@ -138,7 +138,7 @@ def train_brain(options: BrainTraining, *, report: Report | None = None) -> Path
     net = SubvoxelUNet(config)
     run = TrainingRun(net, options, config.to_json())
     loader = DataLoader(
-        SyntheticScans(options, run.step // _PAINTS),
+        SyntheticScans(options, run.step // PAINTS),
         batch_size=None,
         num_workers=options.workers,
         prefetch_factor=4 if options.workers else None,

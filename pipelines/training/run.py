@@ -154,8 +154,9 @@ class TrainingRun:
         self.step += 1
         keep = min(0.998, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for name, value in self.net.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
+            for name, value in self.net.named_parameters():
+                if value.requires_grad:
+                    self.average[name].lerp_(value, 1 - keep)
         self.seconds += time.monotonic() - began
         return loss.detach().cpu(), scores.detach().cpu()
 

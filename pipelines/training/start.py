@@ -9,6 +9,7 @@ from typing import Any
 
 from mmtool.pipelines.training.brain import train_brain
 from mmtool.pipelines.training.brain_options import BrainTraining
+from mmtool.pipelines.training.brain_text import TextTraining, train_brain_text
 from mmtool.pipelines.training.crops import CropTraining, train_crops
 from mmtool.pipelines.training.run import Report
 
@@ -17,7 +18,7 @@ def train_segment_model(recipe: str, values: Mapping[str, Any], report: Report) 
     """Train a recipe.
 
     Args:
-        recipe: ``brain``, or a key of ``crop_recipes.RECIPES``.
+        recipe: ``brain``, ``brain-text``, or a key of ``crop_recipes.RECIPES``.
         values: Options by name; those that the recipe doesn't have are ignored, and None stands
             for the recipe's default.
         report: Called with every line of the log.
@@ -28,6 +29,9 @@ def train_segment_model(recipe: str, values: Mapping[str, Any], report: Report) 
     if recipe == "brain":
         given = dict(values) | {"maps": values["data"]}
         return train_brain(BrainTraining(**_known(BrainTraining, given)), report=report)
+    if recipe == "brain-text":
+        given = dict(values) | {"maps": values["data"]}
+        return train_brain_text(TextTraining(**_known(TextTraining, given)), report=report)
     given = dict(values) | {"recipe": recipe}
     return train_crops(CropTraining(**_known(CropTraining, given)), report=report)
 

@@ -1,0 +1,199 @@
+"""A segmentation network that a text steers.
+
+The image goes through a trained :class:`SubvoxelUNet` (the trunk) whose weights stay as they are.
+Its deepest features meet the words in a fusion (``models/fusion``); a light decoder brings them
+back up beside the trunk's own features, and each voxel is compared with the text: the similarity
+of voxel and text (Qian et al. 2025, READ, arXiv 2412.17741) plus a correction of the voxel's own
+(as the correcting head of CRISP-SAM2, arXiv 2506.23121) is the logit of "the text asks for this".
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from mmtool.models.fusion.fused import Fused
+from mmtool.models.segmentation.subvoxel_unet import (
+    InstanceNorm,
+    SubvoxelUNet,
+    SubvoxelUNetConfig,
+    unfold_blocks,
+)
+from mmtool.models.text.encoder import EncodedText, TextEncoder, TextEncoderConfig, Tokens
+
+FUSIONS = ("late", "sequential", "progressive")
+
+
+@dataclass(frozen=True)
+class TextUNetConfig:
+    """Shape of the network.
+
+    Attributes:
+        trunk: Of the image network.
+        text: Of the text encoder.
+        fusion: One of ``FUSIONS``.
+        width: Channels of the text decoder.
+        similarity: Channels in which voxel and text are compared.
+        head: Hidden channels for each block.
+    """
+
+    trunk: SubvoxelUNetConfig
+    text: TextEncoderConfig
+    fusion: str = "progressive"
+    width: int = 32
+    similarity: int = 16
+    head: int = 96
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dict for ``config.json``."""
+        return asdict(self) | {"trunk": self.trunk.to_json(), "text": self.text.to_json()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TextUNetConfig:
+        """Rebuild from ``config.json``."""
+        trunk = SubvoxelUNetConfig.from_json(data["trunk"])
+        return cls(**(data | {"trunk": trunk, "text": TextEncoderConfig(**data["text"])}))
+
+
+def build_fusion(name: str, image: int, text: int, dense: int) -> nn.Module:
+    """The fusion of a file of ``models/fusion``.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in FUSIONS:
+        raise ValueError(f"no fusion is named {name!r}; there is {', '.join(FUSIONS)}")
+    module = importlib.import_module(f"mmtool.models.fusion.{name}")
+    fusion: nn.Module = getattr(module, name.capitalize())(image, text, dense)
+    return fusion
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the trunk makes of an image: its features are the same for every text.
+
+    Attributes:
+        skips: Features of every level, finest first.
+        fine: (B, widths[0] + raw, ...) features of the block grid with the raw blocks.
+        logits: (B, outputs * block^3, ...) class logits of the block grid.
+    """
+
+    skips: list[Tensor]
+    fine: Tensor
+    logits: Tensor
+
+
+class TextUNet(nn.Module):
+    """See the module's docstring."""
+
+    def __init__(self, config: TextUNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = SubvoxelUNet(config.trunk)
+        for parameter in self.trunk.parameters():
+            parameter.requires_grad_(False)
+        self.text = TextEncoder(config.text)
+        widths, width = config.trunk.widths, config.width
+        self.fusion = build_fusion(config.fusion, widths[-1], config.text.width, width)
+        self.deepest = nn.Conv3d(widths[-1], width, 1)
+        # The finest level takes no convolution: its blocks are read one by one by the head.
+        self.lift = nn.ModuleList(nn.Conv3d(w, width, 1) for w in widths[-2:0:-1])
+        self.mix = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv3d(width, width, 3, padding=1, bias=False),
+                InstanceNorm(width),
+                nn.LeakyReLU(0.01),
+            )
+            for _ in widths[-2:0:-1]
+        )
+        cells = config.trunk.block**3
+        fine = widths[0] + config.trunk.inputs * cells
+        self.head = nn.Sequential(
+            nn.Linear(fine + width + config.text.width, config.head),
+            nn.LeakyReLU(0.01),
+            nn.Linear(config.head, config.head),
+            nn.LeakyReLU(0.01),
+        )
+        self.correct = nn.Linear(config.head, cells)
+        self.compares = bool(self.fusion.similarity)
+        if self.compares:
+            self.voxel = nn.Linear(config.head, cells * config.similarity)
+            self.target = nn.Linear(config.text.width, config.similarity)
+
+    @property
+    def multiple(self) -> int:
+        """Every spatial size must be a multiple of this."""
+        return self.trunk.multiple
+
+    def see(self, image: Tensor) -> Seen:
+        """The part that no text changes."""
+        cells, skips = self.trunk.encoded(image)
+        fine = torch.cat([self.trunk.decoded(skips), cells], 1)
+        return Seen(skips, fine, self.trunk.head(fine))
+
+    def steer(self, seen: Seen, text: EncodedText) -> tuple[Tensor, Fused]:
+        """Text-aware features.
+
+        Args:
+            seen: Of one image (batch of 1).
+            text: Of P texts.
+
+        Returns:
+            (P, width, ...) features on the second level's grid, and what the fusion gave.
+        """
+        prompts = len(text.words)
+        deep = seen.skips[-1].expand(prompts, *seen.skips[-1].shape[1:])
+        fused: Fused = self.fusion(deep, text.words, text.mask, text.pooled)
+        x = self.deepest(fused.image)
+        if fused.dense is not None:
+            x = x + fused.dense
+        for lift, mix, skip in zip(self.lift, self.mix, seen.skips[-2:0:-1], strict=True):
+            size = [int(n) for n in skip.shape[2:]]
+            x = mix(lift(skip) + F.interpolate(x, size=size, mode="trilinear"))
+        return x, fused
+
+    def asked(self, fine: Tensor, steered: Tensor, fused: Fused) -> tuple[Tensor, Tensor | None]:
+        """Logits of blocks.
+
+        Args:
+            fine: (N, fine) features of N blocks.
+            steered: (P, N, width) of the same blocks.
+            fused: Of P texts.
+
+        Returns:
+            (P, N, cells) logits of "asked", and the share of similarity in them, or None.
+        """
+        prompts, blocks = steered.shape[:2]
+        text = fused.text[:, None].expand(-1, blocks, -1)
+        hidden = self.head(torch.cat([fine.expand(prompts, -1, -1), steered, text], -1))
+        logits = self.correct(hidden)
+        if not self.compares:
+            return logits, None
+        voxels = self.voxel(hidden).unflatten(-1, (-1, self.config.similarity))
+        similarity = torch.einsum("pncs,ps->pnc", voxels, self.target(fused.text))
+        return logits + similarity, similarity
+
+    def forward(self, image: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Class logits and the logit of being asked for.
+
+        Args:
+            image: (1, inputs, I, J, K).
+            tokens: P texts; see :func:`mmtool.models.text.encoder.tokenise`.
+
+        Returns:
+            (outputs, I, J, K) logits of the trunk, and (P, I, J, K).
+        """
+        seen = self.see(image)
+        steered, fused = self.steer(seen, self.text(tokens))
+        size = seen.fine.shape[2:]
+        steered = F.interpolate(steered, size=list(size), mode="trilinear")
+        fine = seen.fine[0].flatten(1).T
+        logits, _ = self.asked(fine, steered.flatten(2).transpose(1, 2), fused)
+        blocks = logits.transpose(1, 2).unflatten(2, list(size))
+        block = self.config.trunk.block
+        return unfold_blocks(seen.logits, block)[0], unfold_blocks(blocks, block)[:, 0]

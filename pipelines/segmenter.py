@@ -23,6 +23,7 @@ class Segmented:
         whole: (I, J, K) bool mask of :attr:`Segmenter.whole`, or None.
         uncertainty: (I, J, K) float16 in [0, 1] if it was asked for: predictive entropy divided
             by that of a guess among all classes.
+        table: Labels that apply to this very scan, where the model has others too; None for all.
         notes: Plain sentences for the user.
         evidence: What the audit of a text keeps besides (e.g. similarity points), JSON-ready.
     """
@@ -33,6 +34,7 @@ class Segmented:
     certainty: float
     whole: NDArray[np.bool_] | None = None
     uncertainty: NDArray[np.float16] | None = None
+    table: tuple[Label, ...] | None = None
     notes: tuple[str, ...] = ()
     evidence: dict[str, Any] = field(default_factory=dict)
 

@@ -38,20 +38,18 @@ class CrossAttention(nn.Module):
         Returns:
             (B, N, query).
         """
-        q, k, v = (
-            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer, x in (
-                (self.to_query, query),
-                (self.to_key, asked),
-                (self.to_value, asked),
-            )
-        )
+        q = self._split(self.to_query(query))
+        k, v = self._split(self.to_key(asked)), self._split(self.to_value(asked))
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, heads, N, M)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None], float("-inf"))
-        answer: Tensor = scores.softmax(-1) @ v
+        answer = scores.softmax(-1) @ v
         result: Tensor = self.out(answer.transpose(1, 2).flatten(2))
         return result
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, N, width) to (B, heads, N, width / heads)."""
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -61,4 +59,4 @@ def to_tokens(x: Tensor) -> Tensor:
 
 def to_map(tokens: Tensor, size: torch.Size) -> Tensor:
     """Inverse of :func:`to_tokens`; ``size`` is (I, J, K)."""
-    return tokens.transpose(1, 2).unflatten(2, list(size))
+    return tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[-1], *size)

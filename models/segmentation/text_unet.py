@@ -174,7 +174,7 @@ class TextUNet(nn.Module):
         logits = self.correct(hidden)
         if not self.compares:
             return logits, None
-        voxels = self.voxel(hidden).unflatten(-1, (-1, self.config.similarity))
+        voxels = self.voxel(hidden).reshape(*logits.shape, self.config.similarity)
         similarity = torch.einsum("pncs,ps->pnc", voxels, self.target(fused.text))
         return logits + similarity, similarity
 
@@ -194,6 +194,6 @@ class TextUNet(nn.Module):
         steered = F.interpolate(steered, size=list(size), mode="trilinear")
         fine = seen.fine[0].flatten(1).T
         logits, _ = self.asked(fine, steered.flatten(2).transpose(1, 2), fused)
-        blocks = logits.transpose(1, 2).unflatten(2, list(size))
+        blocks = logits.transpose(1, 2).reshape(*logits.shape[::2], *size)
         block = self.config.trunk.block
         return unfold_blocks(seen.logits, block)[0], unfold_blocks(blocks, block)[:, 0]

@@ -19,6 +19,7 @@ from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.models.store import ModelFiles
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
+from mmtool.pipelines.structure_statistics import COLUMNS, measure, voxel_counts
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
 
 UNSURE = 0.68  # certainty below which the user is told to look closely
@@ -41,7 +42,7 @@ class SegmentResult:
         self.whole = whole if found.whole is not None else None
         self.request = request
         self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
-        counts = np.bincount(found.labels.ravel(), minlength=256)
+        counts = voxel_counts(found.labels)
         self.voxels = {label.index: int(counts[label.index]) for label in self.known}
         if self.whole is not None and found.whole is not None:
             self.voxels[self.whole.index] = int(found.whole.sum())
@@ -91,27 +92,22 @@ class SegmentResult:
 
     def measurements(self) -> list[Measurement]:
         """A row for each structure of the table, and the whole organ first."""
-        rows = []
+        affine = self.scan.affine
+        rows = measure(self.found.labels, self.scan.data, affine)
+        if self.whole is not None and self.found.whole is not None:
+            mask = self.found.whole.astype(np.uint8) * np.uint8(self.whole.index)
+            rows |= measure(mask, self.scan.data, affine)
         first = () if self.whole is None else (self.whole,)
+        out = []
         for label in (*first, *(x for x in self.table if x != self.whole)):
-            where = self.found.labels == label.index
-            if label == self.whole and self.found.whole is not None:
-                where = self.found.whole
-            extra: dict[str, float | int | str] = dict(self._centre(where))
-            confidence = self.found.confidence.get(label.index)
-            extra["mean_probability"] = "" if confidence is None else round(confidence, 3)
             index = label.index
-            rows.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
-        return rows
-
-    def _centre(self, where: NDArray[np.bool_]) -> dict[str, float | str]:
-        names = ("centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
-        if not where.any():
-            return dict.fromkeys(names, "")
-        sums = [where.sum(axis=tuple({0, 1, 2} - {a})) for a in range(3)]
-        voxel = [float((s * np.arange(len(s))).sum() / s.sum()) for s in sums]
-        world = self.scan.affine[:3, :3] @ voxel + self.scan.affine[:3, 3]
-        return dict(zip(names, (round(float(x), 2) for x in world), strict=True))
+            confidence = self.found.confidence.get(index)
+            extra: dict[str, float | int | str] = {
+                "mean_probability": "" if confidence is None else round(confidence, 3)
+            }
+            extra |= rows.get(index, dict.fromkeys(COLUMNS, ""))
+            out.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
+        return out
 
     def summary(self) -> dict[str, Any]:
         """For run.json and for the terminal."""

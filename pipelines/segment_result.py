@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 
 from mmtool import __version__
 from mmtool.errors import InputError
+from mmtool.io.writers.dicom_rtstruct import write_rtstruct
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_label_nifti
+from mmtool.io.writers.nifti import write_class_niftis, write_label_nifti
+from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
+from mmtool.io.writers.viewer import write_viewer
 from mmtool.models.store import ModelFiles
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
@@ -23,6 +27,24 @@ from mmtool.pipelines.structure_statistics import COLUMNS, measure, voxel_counts
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
 
 UNSURE = 0.68  # certainty below which the user is told to look closely
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files of a scan are wanted besides those that are always written.
+
+    Attributes:
+        dicom_seg: DICOM SEG even if the scan is no DICOM.
+        rtstruct: DICOM RT Structure Set.
+        format: ``labels`` for one label map, ``classes`` for a binary file of each structure, or
+            ``both``.
+        html: A page to look at, which works offline.
+    """
+
+    dicom_seg: bool = False
+    rtstruct: bool = False
+    format: str = "labels"
+    html: bool = False
 
 
 class SegmentResult:
@@ -73,9 +95,12 @@ class SegmentResult:
             chosen[rest] = self.whole.index
         return chosen
 
-    def write(self, out: Path, model: ModelFiles, *, dicom_seg: bool) -> None:
+    def write(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
         """All files of one scan."""
-        write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
+        if wanted.format != "classes":
+            write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
+        if wanted.format != "labels":
+            write_class_niftis(self.labels, self.scan, out / "classes", self.table)
         if self.whole is not None and self.found.whole is not None:
             name = f"{self.whole.name}_mask.nii.gz"
             write_label_nifti(self.found.whole.astype(np.uint8), self.scan, out / name)
@@ -84,11 +109,17 @@ class SegmentResult:
         write_preview(out / "preview.png", self.scan, self.labels, self.table)
         if self.audit is not None:
             write_json(out / "text_audit.json", self.audit)
-        if self.scan.source.kind == "dicom" or dicom_seg:
-            made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
-            write_dicom_seg(
-                self.labels, self.scan, self.table, out / "segmentation.dcm", algorithm=made_by
-            )
+        if wanted.html:
+            write_viewer(out / "view.html", self.scan, self.labels, self.table, niivue_source())
+        self._write_dicom(out, model, wanted)
+
+    def _write_dicom(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
+        made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
+        what = (self.labels, self.scan, self.table)
+        if self.scan.source.kind == "dicom" or wanted.dicom_seg:
+            write_dicom_seg(*what, out / "segmentation.dcm", algorithm=made_by)
+        if wanted.rtstruct:
+            write_rtstruct(*what, out / "rtstruct.dcm", algorithm=made_by)
 
     def measurements(self) -> list[Measurement]:
         """A row for each structure of the table, and the whole organ first."""

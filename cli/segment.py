@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 from mmtool.cli import options as shared
 from mmtool.cli.run import run_task
+
+
+class Format(StrEnum):
+    """How the structures are filed."""
+
+    labels = "labels"
+    classes = "classes"
+    both = "both"
 
 
 def segment(
@@ -50,6 +59,25 @@ def segment(
     dicom_seg: Annotated[
         bool,
         typer.Option("--dicom-seg", help="Write DICOM SEG even if the scan is not DICOM."),
+    ] = False,
+    rtstruct: Annotated[
+        bool,
+        typer.Option("--rtstruct", help="Write a DICOM RT Structure Set; for DICOM scans."),
+    ] = False,
+    format: Annotated[  # noqa: A002
+        Format,
+        typer.Option(
+            metavar="WHAT",
+            help="labels: one label map; classes: a binary file of each structure; or both.",
+        ),
+    ] = Format.labels,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html",
+            help="Write view.html: scan and structures in any browser, with no network "
+            "(needs the extra html).",
+        ),
     ] = False,
     any_modality: Annotated[
         bool,

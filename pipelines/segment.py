@@ -17,12 +17,14 @@ from mmtool import __version__
 from mmtool.errors import InputError
 from mmtool.io.limits import Limits
 from mmtool.io.readers import hash_input, read_volume
+from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
+from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.requested import read_request
 from mmtool.pipelines.samplesheet import BatchItem
-from mmtool.pipelines.segment_result import SegmentResult
+from mmtool.pipelines.segment_result import SegmentResult, Wanted
 from mmtool.pipelines.segmenter import Segmenter
 from mmtool.pipelines.segmenters import load_segmenter
 from mmtool.types import Volume
@@ -31,8 +33,8 @@ _MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM",
 
 
 @dataclass(frozen=True)
-class SegmentOptions:
-    """What a user can ask of ``mmtool segment``.
+class SegmentOptions(Wanted):
+    """What a user can ask of ``mmtool segment``, and which files of it are wanted.
 
     Attributes:
         model: Name of a shipped model, or a folder.
@@ -41,7 +43,6 @@ class SegmentOptions:
         strict_text: A disagreement between text and image counts as a failure.
         series: Which series of a DICOM folder.
         resample_irregular: Accept what can be resampled to a regular box.
-        dicom_seg: Write DICOM SEG even if the scan is no DICOM.
         any_modality: Don't refuse scans of a modality that the model was not made for.
     """
 
@@ -51,7 +52,6 @@ class SegmentOptions:
     strict_text: bool = False
     series: str | None = None
     resample_irregular: bool = False
-    dicom_seg: bool = False
     any_modality: bool = False
 
 
@@ -68,6 +68,8 @@ class SegmentTask:
 
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
+        if self.options.html:
+            niivue_source()  # an absent package is told of before any work
         self._loaded()
         files = self._model()
         return {
@@ -117,6 +119,8 @@ class SegmentTask:
             resample_irregular=options.resample_irregular,
         )
         _check_modality(scan, segmenter, options)
+        if options.rtstruct:
+            check_rtstruct_source(scan)
         found = segmenter(_finite(scan.data), scan.affine)
         if not found.found:
             what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
@@ -125,7 +129,7 @@ class SegmentTask:
                 f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
             )
         result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request)
-        result.write(out, self._model(), dicom_seg=options.dicom_seg)
+        result.write(out, self._model(), options)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},

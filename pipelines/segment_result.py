@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,39 @@ from numpy.typing import NDArray
 
 from mmtool import __version__
 from mmtool.errors import InputError
+from mmtool.io.writers.dicom_rtstruct import write_rtstruct
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_label_nifti
+from mmtool.io.writers.nifti import write_class_niftis, write_label_nifti
+from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
+from mmtool.io.writers.viewer import write_viewer
 from mmtool.models.store import ModelFiles
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
+from mmtool.pipelines.structure_statistics import COLUMNS, measure, voxel_counts
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
 
 UNSURE = 0.68  # certainty below which the user is told to look closely
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files of a scan are wanted besides those that are always written.
+
+    Attributes:
+        dicom_seg: DICOM SEG even if the scan is no DICOM.
+        rtstruct: DICOM RT Structure Set.
+        format: ``labels`` for one label map, ``classes`` for a binary file of each structure, or
+            ``both``.
+        html: A page to look at, which works offline.
+    """
+
+    dicom_seg: bool = False
+    rtstruct: bool = False
+    format: str = "labels"
+    html: bool = False
 
 
 class SegmentResult:
@@ -41,7 +64,7 @@ class SegmentResult:
         self.whole = whole if found.whole is not None else None
         self.request = request
         self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
-        counts = np.bincount(found.labels.ravel(), minlength=256)
+        counts = voxel_counts(found.labels)
         self.voxels = {label.index: int(counts[label.index]) for label in self.known}
         if self.whole is not None and found.whole is not None:
             self.voxels[self.whole.index] = int(found.whole.sum())
@@ -72,9 +95,12 @@ class SegmentResult:
             chosen[rest] = self.whole.index
         return chosen
 
-    def write(self, out: Path, model: ModelFiles, *, dicom_seg: bool) -> None:
+    def write(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
         """All files of one scan."""
-        write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
+        if wanted.format != "classes":
+            write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
+        if wanted.format != "labels":
+            write_class_niftis(self.labels, self.scan, out / "classes", self.table)
         if self.whole is not None and self.found.whole is not None:
             name = f"{self.whole.name}_mask.nii.gz"
             write_label_nifti(self.found.whole.astype(np.uint8), self.scan, out / name)
@@ -83,35 +109,36 @@ class SegmentResult:
         write_preview(out / "preview.png", self.scan, self.labels, self.table)
         if self.audit is not None:
             write_json(out / "text_audit.json", self.audit)
-        if self.scan.source.kind == "dicom" or dicom_seg:
-            made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
-            write_dicom_seg(
-                self.labels, self.scan, self.table, out / "segmentation.dcm", algorithm=made_by
-            )
+        if wanted.html:
+            write_viewer(out / "view.html", self.scan, self.labels, self.table, niivue_source())
+        self._write_dicom(out, model, wanted)
+
+    def _write_dicom(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
+        made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
+        what = (self.labels, self.scan, self.table)
+        if self.scan.source.kind == "dicom" or wanted.dicom_seg:
+            write_dicom_seg(*what, out / "segmentation.dcm", algorithm=made_by)
+        if wanted.rtstruct:
+            write_rtstruct(*what, out / "rtstruct.dcm", algorithm=made_by)
 
     def measurements(self) -> list[Measurement]:
         """A row for each structure of the table, and the whole organ first."""
-        rows = []
+        affine = self.scan.affine
+        rows = measure(self.found.labels, self.scan.data, affine)
+        if self.whole is not None and self.found.whole is not None:
+            mask = self.found.whole.astype(np.uint8) * np.uint8(self.whole.index)
+            rows |= measure(mask, self.scan.data, affine)
         first = () if self.whole is None else (self.whole,)
+        out = []
         for label in (*first, *(x for x in self.table if x != self.whole)):
-            where = self.found.labels == label.index
-            if label == self.whole and self.found.whole is not None:
-                where = self.found.whole
-            extra: dict[str, float | int | str] = dict(self._centre(where))
-            confidence = self.found.confidence.get(label.index)
-            extra["mean_probability"] = "" if confidence is None else round(confidence, 3)
             index = label.index
-            rows.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
-        return rows
-
-    def _centre(self, where: NDArray[np.bool_]) -> dict[str, float | str]:
-        names = ("centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
-        if not where.any():
-            return dict.fromkeys(names, "")
-        sums = [where.sum(axis=tuple({0, 1, 2} - {a})) for a in range(3)]
-        voxel = [float((s * np.arange(len(s))).sum() / s.sum()) for s in sums]
-        world = self.scan.affine[:3, :3] @ voxel + self.scan.affine[:3, 3]
-        return dict(zip(names, (round(float(x), 2) for x in world), strict=True))
+            confidence = self.found.confidence.get(index)
+            extra: dict[str, float | int | str] = {
+                "mean_probability": "" if confidence is None else round(confidence, 3)
+            }
+            extra |= rows.get(index, dict.fromkeys(COLUMNS, ""))
+            out.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
+        return out
 
     def summary(self) -> dict[str, Any]:
         """For run.json and for the terminal."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.io.atomic import replace_into
-from mmtool.types import Volume
+from mmtool.types import Label, Volume
 
 _GZIP_LEVEL = 4  # label maps shrink 100-fold at any level; higher ones only cost time
 
@@ -49,6 +51,41 @@ def write_label_nifti(labels: NDArray[np.integer[Any]], like: Volume, path: Path
         if path.suffix == ".gz":
             data = gzip.compress(data, _GZIP_LEVEL, mtime=0)
         temporary.write_bytes(data)
+
+
+def write_class_niftis(
+    labels: NDArray[np.integer[Any]], like: Volume, folder: Path, table: Sequence[Label]
+) -> None:
+    """Write one binary file for each label, also for those that have no voxels.
+
+    So the names of the files follow from what was asked for alone, and a workflow can expect them.
+
+    Args:
+        labels: (I, J, K) label map on the grid of ``like``.
+        like: The scan.
+        folder: Made if absent; gets ``<name>.nii.gz``, see :func:`class_file_stems`.
+        table: Labels to write.
+    """
+    folder.mkdir(exist_ok=True)
+    for label, stem in zip(table, class_file_stems(table), strict=True):
+        mask = (labels == label.index).astype(np.uint8)
+        write_label_nifti(mask, like, folder / f"{stem}.nii.gz")
+
+
+def class_file_stems(table: Sequence[Label]) -> list[str]:
+    """A file name for each label, safe on any system and unique without regard to case.
+
+    Example:
+        >>> class_file_stems([label_of_left_hippocampus])  # doctest: +SKIP
+        ['left_hippocampus']
+    """
+    stems = [re.sub(r"[^a-z0-9]+", "_", label.name.lower()).strip("_")[:80] for label in table]
+    numbered = [f"{stem or 'label'}_{x.index}" for stem, x in zip(stems, table, strict=True)]
+    names = [
+        stem if stem and stems.count(stem) == 1 else number
+        for stem, number in zip(stems, numbered, strict=True)
+    ]
+    return names if len(set(names)) == len(names) else numbered
 
 
 def _place(image: Any, like: Volume) -> None:

@@ -57,7 +57,7 @@ def write_preview(path: Path, volume: Volume, labels: NDArray[Any], table: Seque
     mask = nibabel.apply_orientation(labels, orientation)
     steps = np.linalg.norm(volume.affine[:3, :3], axis=0)
     mm = steps[np.argsort(orientation[:, 0])]
-    window = _window(data, volume.source.modality)
+    window = grey_window(data, volume.source.modality)
     centre = _centre(mask)
     extent = max(float(n * s) for n, s in zip(data.shape, mm, strict=True))
     scale = _PANEL / extent
@@ -80,7 +80,7 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size=size)
 
 
-def _window(data: NDArray[Any], modality: str) -> tuple[float, float]:
+def grey_window(data: NDArray[Any], modality: str) -> tuple[float, float]:
     """Grey window: soft tissue for CT, robust percentiles otherwise."""
     if modality == "CT":
         return -100.0, 200.0

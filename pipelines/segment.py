@@ -20,6 +20,7 @@ from mmtool.io.readers import hash_input, read_volume
 from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
+from mmtool.pipelines.likeness import ranges_of, unlike_training
 from mmtool.pipelines.requested import read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult
@@ -43,6 +44,7 @@ class SegmentOptions:
         resample_irregular: Accept what can be resampled to a regular box.
         dicom_seg: Write DICOM SEG even if the scan is no DICOM.
         any_modality: Don't refuse scans of a modality that the model was not made for.
+        uncertainty: Write how unsure the model is of each voxel.
     """
 
     model: str = "brain"
@@ -53,6 +55,7 @@ class SegmentOptions:
     resample_irregular: bool = False
     dicom_seg: bool = False
     any_modality: bool = False
+    uncertainty: bool = False
 
 
 @dataclass
@@ -117,15 +120,19 @@ class SegmentTask:
             resample_irregular=options.resample_irregular,
         )
         _check_modality(scan, segmenter, options)
-        found = segmenter(_finite(scan.data), scan.affine)
+        data = _finite(scan.data)
+        found = segmenter(data, scan.affine, uncertainty=options.uncertainty)
         if not found.found:
             what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
             raise InputError(
                 f"no {what} was found in {item.inputs[0]}",
                 f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
             )
-        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request)
-        result.write(out, self._model(), dicom_seg=options.dicom_seg)
+        model = self._model()
+        ranges = ranges_of(model.card, model.config)
+        unlike = unlike_training(data, scan.affine, ranges) if ranges else None
+        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request, unlike)
+        result.write(out, model, dicom_seg=options.dicom_seg)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},

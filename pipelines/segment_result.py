@@ -13,10 +13,12 @@ from mmtool import __version__
 from mmtool.errors import InputError
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_label_nifti
+from mmtool.io.writers.nifti import write_label_nifti, write_map_nifti
+from mmtool.io.writers.objects import write_objects
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.models.store import ModelFiles
+from mmtool.pipelines.objects import SMALLEST_VOXELS, find_objects
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
@@ -34,12 +36,14 @@ class SegmentResult:
         known: tuple[Label, ...],
         whole: Label | None,
         request: Requested | None,
+        unlike: Sequence[str] | None = None,
     ) -> None:
         self.scan = scan
         self.found = found
         self.known = known
         self.whole = whole if found.whole is not None else None
         self.request = request
+        self.unlike = unlike  # what of the scan is unlike the training data; None if unknown
         self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
         counts = np.bincount(found.labels.ravel(), minlength=256)
         self.voxels = {label.index: int(counts[label.index]) for label in self.known}
@@ -80,6 +84,10 @@ class SegmentResult:
             write_label_nifti(self.found.whole.astype(np.uint8), self.scan, out / name)
         write_labels_tsv(out / "labels.tsv", self.table)
         write_measurements_tsv(out / "measurements.tsv", self.measurements())
+        objects = find_objects(self.labels, self.scan.affine, self.table)
+        write_objects(out / "objects.json", objects, smallest_voxels=SMALLEST_VOXELS)
+        if self.found.uncertainty is not None:
+            write_map_nifti(self.found.uncertainty, self.scan, out / "uncertainty.nii.gz")
         write_preview(out / "preview.png", self.scan, self.labels, self.table)
         if self.audit is not None:
             write_json(out / "text_audit.json", self.audit)
@@ -100,6 +108,10 @@ class SegmentResult:
             extra: dict[str, float | int | str] = dict(self._centre(where))
             confidence = self.found.confidence.get(label.index)
             extra["mean_probability"] = "" if confidence is None else round(confidence, 3)
+            if self.found.uncertainty is not None:
+                extra["mean_uncertainty"] = self._uncertainty(where)
+            if self.unlike is not None:
+                extra["unlike_training"] = "yes" if self.unlike else "no"
             index = label.index
             rows.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
         return rows
@@ -113,6 +125,12 @@ class SegmentResult:
         world = self.scan.affine[:3, :3] @ voxel + self.scan.affine[:3, 3]
         return dict(zip(names, (round(float(x), 2) for x in world), strict=True))
 
+    def _uncertainty(self, where: NDArray[np.bool_]) -> float | str:
+        """Mean over a structure; float16 is too narrow for the sum."""
+        if self.found.uncertainty is None or not where.any():
+            return ""
+        return round(float(self.found.uncertainty[where].mean(dtype=np.float64)), 4)
+
     def summary(self) -> dict[str, Any]:
         """For run.json and for the terminal."""
         found = [label.name for label in self.table if self.voxels[label.index]]
@@ -124,6 +142,9 @@ class SegmentResult:
             "mean_probability": round(self.found.certainty, 3),
             "notes": notes,
         }
+        if self.unlike is not None:
+            out["unlike_training"] = list(self.unlike)
+            notes += [f"unlike the training data: {sentence}" for sentence in self.unlike]
         if self.whole is not None:
             out[f"{self.whole.name}_ml"] = round(self.volumes[self.whole.index], 1)
         if self.audit is not None:

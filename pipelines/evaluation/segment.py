@@ -228,7 +228,7 @@ class ModelEvaluation:
                 f"{self.images}: no scan for {_some(absent)}",
                 "names of scans and labels must match up to endings such as _image, _label",
             )
-        notes = []
+        notes: list[str] = []
         extra = sorted(images.keys() - truths.keys())
         notes += [f"{self.images}: no labels for {_some(extra)}, left out"] if extra else []
         if self.holdout:
@@ -239,14 +239,16 @@ class ModelEvaluation:
         names: dict[int, str] = {}
         sources: dict[str, Source] = {}
         for model in self.models:
-            sources[model], own = self._source(model, images)
+            sources[model], own = self._source(model, images, notes)
             names = own | names
         names |= read_names(self.names) if self.names else {}
         return score_sources(
             truths, sources, names, limits=self.limits, notes=notes, seed=self.seed, report=report
         )
 
-    def _source(self, model: str, images: Mapping[str, Path]) -> tuple[Source, dict[int, str]]:
+    def _source(
+        self, model: str, images: Mapping[str, Path], notes: list[str]
+    ) -> tuple[Source, dict[int, str]]:
         segmenter = load_segmenter(resolve_model("segment", model), self.device)
         if len(segmenter.channels) > 1:
             raise ModelError(
@@ -259,8 +261,10 @@ class ModelEvaluation:
             data = scan.data
             if np.issubdtype(data.dtype, np.floating):
                 data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
-            labels = segmenter(data, scan.affine).labels.astype(np.uint16)
-            found = LabelMap(labels, scan.affine, images[case])
+            result = segmenter(data, scan.affine)
+            if not result.found:
+                notes.append(f"{model} found nothing in {case}; scored as empty")
+            found = LabelMap(result.labels.astype(np.uint16), scan.affine, images[case])
             return LabelMap(
                 on_grid_of(truth, found, resample=self.resample), truth.affine, found.path
             )

@@ -32,6 +32,17 @@ class Progress:
     origin: dict[str, Any]
 
 
+# No range of intensities: any contrast is meant. Voxels of 0.5 to 2 mm, slices of 5 mm and upper
+# halves of heads were measured; less than 60 x 120 mm is no field of view that holds a brain.
+TRAINING_RANGES: dict[str, Any] = {
+    "from": "what docs/benchmarks.md measured: training draws grids and contrasts at random",
+    "finest_mm": [0.4, 2.2],
+    "coarsest_mm": [0.4, 6.0],
+    "shortest_extent_mm": [60.0, 420.0],
+    "longest_extent_mm": [120.0, 420.0],
+}
+
+
 def _command(options: BrainTraining) -> str:
     """The command line of a run, with paths of no one's machine."""
     words = ["mmtool train segment --data synthseg_labels --output runs/brain"]
@@ -104,4 +115,5 @@ def draft_card(folder: Path, options: BrainTraining, done: Progress) -> dict[str
             "not for CT, and not for animals",
             "white matter lesions count as white matter",
         ],
+        "training_ranges": TRAINING_RANGES,
     }

@@ -83,6 +83,10 @@ def segment(
         bool,
         typer.Option("--any-modality", help="Accept a modality that the model is not made for."),
     ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Write how unsure the model is of each voxel."),
+    ] = False,
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -102,8 +106,9 @@ def segment(
 
     Example: mmtool segment scan.nii.gz --text "left hippocampus and both thalami" -o out
 
-    Writes segmentation.nii.gz, brain_mask.nii.gz, labels.tsv, measurements.tsv, preview.png,
-    text_audit.json (with --text), segmentation.dcm (DICOM SEG, when DICOM came in), run.json.
+    Writes segmentation.nii.gz, brain_mask.nii.gz, labels.tsv, measurements.tsv, objects.json,
+    preview.png, text_audit.json (with --text), uncertainty.nii.gz (with --uncertainty),
+    segmentation.dcm (DICOM SEG, when DICOM came in), run.json.
     """
     arguments = dict(locals())
     from mmtool.io.limits import Limits

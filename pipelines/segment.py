@@ -22,6 +22,7 @@ from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
+from mmtool.pipelines.likeness import ranges_of, unlike_training
 from mmtool.pipelines.requested import read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
@@ -44,6 +45,7 @@ class SegmentOptions(Wanted):
         series: Which series of a DICOM folder.
         resample_irregular: Accept what can be resampled to a regular box.
         any_modality: Don't refuse scans of a modality that the model was not made for.
+        uncertainty: Write how unsure the model is of each voxel.
     """
 
     model: str = "brain"
@@ -53,6 +55,7 @@ class SegmentOptions(Wanted):
     series: str | None = None
     resample_irregular: bool = False
     any_modality: bool = False
+    uncertainty: bool = False
 
 
 @dataclass
@@ -121,15 +124,19 @@ class SegmentTask:
         _check_modality(scan, segmenter, options)
         if options.rtstruct:
             check_rtstruct_source(scan)
-        found = segmenter(_finite(scan.data), scan.affine)
+        data = _finite(scan.data)
+        found = segmenter(data, scan.affine, uncertainty=options.uncertainty)
         if not found.found:
             what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
             raise InputError(
                 f"no {what} was found in {item.inputs[0]}",
                 f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
             )
-        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request)
-        result.write(out, self._model(), options)
+        model = self._model()
+        ranges = ranges_of(model.card, model.config)
+        unlike = unlike_training(data, scan.affine, ranges) if ranges else None
+        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request, unlike)
+        result.write(out, model, options)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},

@@ -15,12 +15,14 @@ from mmtool.errors import InputError
 from mmtool.io.writers.dicom_rtstruct import write_rtstruct
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_class_niftis, write_label_nifti
+from mmtool.io.writers.nifti import write_class_niftis, write_label_nifti, write_map_nifti
 from mmtool.io.writers.niivue_source import niivue_source
+from mmtool.io.writers.objects import write_objects
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.io.writers.viewer import write_viewer
 from mmtool.models.store import ModelFiles
+from mmtool.pipelines.objects import SMALLEST_VOXELS, find_objects
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
 from mmtool.pipelines.structure_statistics import COLUMNS, measure, voxel_counts
@@ -57,12 +59,14 @@ class SegmentResult:
         known: tuple[Label, ...],
         whole: Label | None,
         request: Requested | None,
+        unlike: Sequence[str] | None = None,
     ) -> None:
         self.scan = scan
         self.found = found
         self.known = known
         self.whole = whole if found.whole is not None else None
         self.request = request
+        self.unlike = unlike  # what of the scan is unlike the training data; None if unknown
         self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
         counts = voxel_counts(found.labels)
         self.voxels = {label.index: int(counts[label.index]) for label in self.known}
@@ -106,6 +110,10 @@ class SegmentResult:
             write_label_nifti(self.found.whole.astype(np.uint8), self.scan, out / name)
         write_labels_tsv(out / "labels.tsv", self.table)
         write_measurements_tsv(out / "measurements.tsv", self.measurements())
+        objects = find_objects(self.labels, self.scan.affine, self.table)
+        write_objects(out / "objects.json", objects, smallest_voxels=SMALLEST_VOXELS)
+        if self.found.uncertainty is not None:
+            write_map_nifti(self.found.uncertainty, self.scan, out / "uncertainty.nii.gz")
         write_preview(out / "preview.png", self.scan, self.labels, self.table)
         if self.audit is not None:
             write_json(out / "text_audit.json", self.audit)
@@ -136,9 +144,22 @@ class SegmentResult:
             extra: dict[str, float | int | str] = {
                 "mean_probability": "" if confidence is None else round(confidence, 3)
             }
+            if self.found.uncertainty is not None:
+                extra["mean_uncertainty"] = self._uncertainty(label)
+            if self.unlike is not None:
+                extra["unlike_training"] = "yes" if self.unlike else "no"
             extra |= rows.get(index, dict.fromkeys(COLUMNS, ""))
             out.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
         return out
+
+    def _uncertainty(self, label: Label) -> float | str:
+        """Mean over a structure; float16 is too narrow for the sum."""
+        where = self.found.labels == label.index
+        if label == self.whole and self.found.whole is not None:
+            where = self.found.whole
+        if self.found.uncertainty is None or not where.any():
+            return ""
+        return round(float(self.found.uncertainty[where].mean(dtype=np.float64)), 4)
 
     def summary(self) -> dict[str, Any]:
         """For run.json and for the terminal."""
@@ -151,6 +172,9 @@ class SegmentResult:
             "mean_probability": round(self.found.certainty, 3),
             "notes": notes,
         }
+        if self.unlike is not None:
+            out["unlike_training"] = list(self.unlike)
+            notes += [f"unlike the training data: {sentence}" for sentence in self.unlike]
         if self.whole is not None:
             out[f"{self.whole.name}_ml"] = round(self.volumes[self.whole.index], 1)
         if self.audit is not None:

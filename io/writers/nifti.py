@@ -1,4 +1,4 @@
-"""Label maps as NIfTI-1, exactly on the grid of the scan."""
+"""Label maps and maps of shares as NIfTI-1, exactly on the grid of the scan."""
 
 from __future__ import annotations
 
@@ -43,9 +43,34 @@ def write_label_nifti(labels: NDArray[np.integer[Any]], like: Volume, path: Path
     if top > 65535 or int(labels.min(initial=0)) < 0:
         raise ValueError(f"labels from {labels.min()} to {top} don't fit into 16 bits")
     image = nibabel.Nifti1Image(labels.astype(np.uint8 if top < 256 else np.uint16), like.affine)
-    _place(image, like)
     image.header.set_intent("label")
     image.header["cal_max"], image.header["cal_min"] = top, 0
+    _write(image, like, path)
+
+
+def write_map_nifti(values: NDArray[np.floating[Any]], like: Volume, path: Path) -> None:
+    """Write a map of shares, such as an uncertainty, placed as :func:`write_label_nifti` does.
+
+    Args:
+        values: (I, J, K) in [0, 1] on the grid of ``like``; stored as float32 to
+            three decimals, which is what keeps the packed file small.
+        like: The scan.
+        path: Target, ``.nii`` or ``.nii.gz``.
+
+    Raises:
+        ValueError: Shape differs from the scan, or a value is no share.
+    """
+    if values.shape != like.data.shape:
+        raise ValueError(f"values {values.shape} for a scan of {like.data.shape}")
+    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
+        raise ValueError("a map of shares holds values outside [0, 1]")
+    image = nibabel.Nifti1Image(values.astype(np.float32).round(3), like.affine)
+    image.header["cal_max"], image.header["cal_min"] = 1, 0
+    _write(image, like, path)
+
+
+def _write(image: Any, like: Volume, path: Path) -> None:
+    _place(image, like)
     data = image.to_bytes()
     with replace_into(path) as temporary:
         if path.suffix == ".gz":

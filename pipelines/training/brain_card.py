@@ -8,6 +8,16 @@ from mmtool import __version__
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 from mmtool.pipelines.training.run import command_of
 
+# No range of intensities: any contrast is meant. Voxels of 0.5 to 2 mm, slices of 5 mm and upper
+# halves of heads were measured; less than 60 x 120 mm is no field of view that holds a brain.
+TRAINING_RANGES: dict[str, Any] = {
+    "from": "what docs/benchmarks.md measured: training draws grids and contrasts at random",
+    "finest_mm": [0.4, 2.2],
+    "coarsest_mm": [0.4, 6.0],
+    "shortest_extent_mm": [60.0, 420.0],
+    "longest_extent_mm": [120.0, 420.0],
+}
+
 
 def draft_card(options: BrainTraining, facts: dict[str, Any]) -> dict[str, Any]:
     """Card before evaluation: its only metric is that of training.
@@ -53,4 +63,5 @@ def draft_card(options: BrainTraining, facts: dict[str, Any]) -> dict[str, Any]:
             "not for CT, and not for animals",
             "white matter lesions count as white matter",
         ],
+        "training_ranges": TRAINING_RANGES,
     }

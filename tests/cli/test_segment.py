@@ -18,6 +18,7 @@ import pydicom
 import pytest
 import torch
 from dicom_series import write_series
+from scipy import ndimage
 
 from mmtool.models.store import resolve_model
 
@@ -27,6 +28,7 @@ ALWAYS = {
     "brain_mask.nii.gz",
     "labels.tsv",
     "measurements.tsv",
+    "objects.json",
     "preview.png",
     "run.json",
     "ro-crate-metadata.json",
@@ -101,6 +103,41 @@ def test_measurements_are_those_of_the_mask_and_of_an_adult(prompted: Path) -> N
     assert 1500 < float(table["brain"]["volume_ml"]) < 2100
     assert 7 < float(table["left thalamus"]["volume_ml"]) < 12
     assert 3 < float(table["left hippocampus"]["volume_ml"]) < 7.5
+
+
+def test_objects_are_those_of_the_mask(prompted: Path) -> None:
+    mask = np.asarray(nibabel.load(prompted / "segmentation.nii.gz").dataobj)
+    stored = json.loads((prompted / "objects.json").read_text())
+    assert [s["name"] for s in stored["structures"]] == [
+        r["name"] for r in rows(prompted / "labels.tsv")
+    ]
+    for structure in stored["structures"]:
+        sizes = [o["voxels"] for o in structure["objects"]]
+        assert sum(sizes) + structure["specks"]["voxels"] == (mask == structure["index"]).sum()
+        for item in structure["objects"]:
+            assert mask[tuple(item["point"]["voxel"])] == structure["index"]
+
+
+def test_uncertainty_is_highest_where_structures_meet(head: Path, tmp_path: Path, mmtool) -> None:
+    out = tmp_path / "out"
+    done = mmtool("segment", head, "-o", out, "--uncertainty")
+    assert done.returncode == 0, done.stderr
+    image = nibabel.load(out / "uncertainty.nii.gz")
+    np.testing.assert_array_equal(image.affine, nibabel.load(head).affine)
+    doubt, labels = (
+        np.asarray(image.dataobj),
+        np.asarray(nibabel.load(out / "segmentation.nii.gz").dataobj),
+    )
+    assert doubt.min() >= 0
+    assert doubt.max() <= 1
+    found = labels > 0
+    inner = found & (labels == ndimage.minimum_filter(labels, 3))
+    inner &= labels == ndimage.maximum_filter(labels, 3)
+    assert doubt[found & ~inner].mean() > 1.5 * doubt[inner].mean()
+    table = {r["name"]: r for r in rows(out / "measurements.tsv")}
+    mean = doubt[labels == 10].mean()
+    assert float(table["left thalamus"]["mean_uncertainty"]) == pytest.approx(mean, abs=1e-3)
+    assert {r["unlike_training"] for r in table.values()} == {"no"}
 
 
 def test_nifti_dicom_folder_and_zip_give_the_same_mask(

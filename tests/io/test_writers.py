@@ -22,7 +22,12 @@ from mmtool.io.atomic import publish_folder, replace_into
 from mmtool.io.readers import read_volume
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import class_file_stems, write_class_niftis, write_label_nifti
+from mmtool.io.writers.nifti import (
+    class_file_stems,
+    write_class_niftis,
+    write_label_nifti,
+    write_map_nifti,
+)
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import cell, write_labels_tsv, write_measurements_tsv, write_tsv
 from mmtool.types import AlgorithmId, Label, Measurement, Volume, VolumeSource
@@ -324,3 +329,19 @@ def test_a_file_of_each_class(tmp_path: Path) -> None:
         again = read_volume(tmp_path / "classes" / f"{stem}.nii.gz")
         np.testing.assert_array_equal(again.data, shapes() == label.index)
         np.testing.assert_allclose(again.affine, scan.affine, atol=1e-4)
+
+
+def test_a_map_of_shares_lies_on_its_scan(tmp_path: Path) -> None:
+    scan = in_memory(grid("LPS", (0.9, 1.1, 3.0), 20.0))
+    values = np.random.default_rng(0).random(SHAPE).astype(np.float16)
+    write_map_nifti(values, scan, tmp_path / "map.nii.gz")
+    out = nibabel.load(tmp_path / "map.nii.gz")
+    np.testing.assert_allclose(out.affine, scan.affine, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(out.dataobj), values, atol=5e-4)
+    assert out.get_data_dtype() == np.float32
+    for wrong in (values + 1, values - 1, np.full(SHAPE, np.nan)):
+        with pytest.raises(ValueError, match="outside"):
+            write_map_nifti(wrong, scan, tmp_path / "wrong.nii.gz")
+    with pytest.raises(ValueError, match="for a scan of"):
+        write_map_nifti(values[1:], scan, tmp_path / "wrong.nii.gz")
+    assert not (tmp_path / "wrong.nii.gz").exists()

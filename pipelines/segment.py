@@ -23,7 +23,7 @@ from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
-from mmtool.pipelines.requested import read_request
+from mmtool.pipelines.requested import hash_text, read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
 from mmtool.pipelines.segmenter import Segmenter
@@ -100,7 +100,7 @@ class SegmentTask:
         known.pop("device")  # the same result is promised whatever computes it
         known["scan"] = hash_input(item.inputs[0], limits=self.limits, series=options.series)
         if options.text is not None:
-            known["text"] = read_request(options.text, self.limits).sha256
+            known["text"] = hash_text(options.text, self.limits)
         known["weights"] = self._model().weights_sha256
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -114,7 +114,11 @@ class SegmentTask:
         """Segment one scan into the folder ``out``."""
         options = self._of(item)
         segmenter = self._loaded()
-        request = None if options.text is None else read_request(options.text, self.limits)
+        request = (
+            None
+            if options.text is None
+            else read_request(options.text, self.limits, segmenter.labels, segmenter.whole)
+        )
         scan = read_volume(
             item.inputs[0],
             limits=self.limits,

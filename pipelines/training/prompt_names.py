@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmtool.models.text.vocabulary import by_concept
+from mmtool.models.text.words import is_plural
 from mmtool.pipelines.training import prompt_words as words
 from mmtool.pipelines.training.prompt_pen import NOBODY, Item, Pen, sided
 
@@ -82,7 +83,7 @@ class Namer:
             return pen.note(Item(bare, bare, name, concept.sides[""], True))
         name = plural if pen.chance(0.5) else singular
         bare = name if pen.chance(0.6) else f"the {name}"
-        return pen.note(Item(bare, bare, name, concept.sides[""], _is_plural(name, plural)))
+        return pen.note(Item(bare, bare, name, concept.sides[""], _is_plural(name, singular)))
 
     def any(self, pen: Pen, concept: Concept, *, explicit: bool = False) -> Item:
         """A concept in any form; ``explicit`` says the side of all that has one."""
@@ -108,5 +109,5 @@ class Namer:
         return self.any(pen, pen.pick(free), explicit=True) if free else NOBODY
 
 
-def _is_plural(name: str, plural: str) -> bool:
-    return name == plural and name.endswith(("i", "ae", "a", "s"))
+def _is_plural(name: str, singular: str) -> bool:
+    return name != singular or is_plural(name.rpartition(" ")[2].lower())

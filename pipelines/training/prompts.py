@@ -104,6 +104,8 @@ class _Author:
         count = 2 + int(pen.random() * 5)
         between, last = pen.pick(words.LIST[self.at])
         form = pen.pick(("", "left", "right", "explicit", "explicit", "explicit"))
+        if "\n" in between or ";" in between:  # no side holds beyond these
+            form = "explicit"
         items: list[Item] = []
         taken: frozenset[int] = frozenset()
         for _ in range(count):

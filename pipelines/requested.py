@@ -28,11 +28,13 @@ class Requested:
         request: What it asks for.
         sha256: Hash of its words.
         lexicon: Vocabulary of the model's label table.
+        words: The text.
     """
 
     request: TextRequest
     sha256: str
     lexicon: Lexicon
+    words: str
 
     @property
     def indices(self) -> frozenset[int] | None:
@@ -54,6 +56,8 @@ def read_request(
     limits: Limits,
     labels: tuple[Label, ...] = BRAIN_LABELS,
     whole: Label | None = BRAIN,
+    *,
+    must_name: bool = True,
 ) -> Requested:
     """Read a prompt or report, given as words or as the path of a file.
 
@@ -62,6 +66,7 @@ def read_request(
         limits: Of the length of a text.
         labels: Every label that the model gives; those of the head if left out.
         whole: The model's label of the organ around them, or None.
+        must_name: Refuse a prompt that names nothing known; not for a network that reads itself.
 
     Raises:
         InputError: An empty text, a missing file, or a prompt that names nothing known.
@@ -69,14 +74,14 @@ def read_request(
     words = _words(text, limits)
     lexicon = lexicon_of(labels, whole)
     request = parse_request(words, lexicon=lexicon)
-    if request.asked is not None and not request.asked:
+    if must_name and request.asked is not None and not request.asked:
         named = ", ".join(request.unknown[:5]) or "nothing"
         near = [b for r in request.readings for _, b in r.suggestions if b]
         raise InputError(
             f"the text asks for nothing that the model knows (it names: {named})",
             f"did you mean {near[0]}?" if near else _what_it_has(lexicon),
         )
-    return Requested(request, _hash(words), lexicon)
+    return Requested(request, _hash(words), lexicon, words)
 
 
 def hash_text(text: str, limits: Limits) -> str:

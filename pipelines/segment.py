@@ -23,10 +23,10 @@ from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
-from mmtool.pipelines.requested import hash_text, read_request
+from mmtool.pipelines.requested import Requested, hash_text, read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
-from mmtool.pipelines.segmenter import Segmenter
+from mmtool.pipelines.segmenter import Segmented, Segmenter, TextSegmenter
 from mmtool.pipelines.segmenters import load_segmenter
 from mmtool.types import Volume
 
@@ -114,11 +114,7 @@ class SegmentTask:
         """Segment one scan into the folder ``out``."""
         options = self._of(item)
         segmenter = self._loaded()
-        request = (
-            None
-            if options.text is None
-            else read_request(options.text, self.limits, segmenter.labels, segmenter.whole)
-        )
+        request = self._request(options, segmenter)
         scan = read_volume(
             item.inputs[0],
             limits=self.limits,
@@ -129,7 +125,7 @@ class SegmentTask:
         if options.rtstruct:
             check_rtstruct_source(scan)
         data = _finite(scan.data)
-        found = segmenter(data, scan.affine, uncertainty=options.uncertainty)
+        found = self._found(segmenter, data, scan.affine, request, options)
         if not found.found:
             what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
             raise InputError(
@@ -139,13 +135,43 @@ class SegmentTask:
         model = self._model()
         ranges = ranges_of(model.card, model.config)
         unlike = unlike_training(data, scan.affine, ranges) if ranges else None
-        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request, unlike)
+        result = SegmentResult(
+            scan,
+            found,
+            found.table or segmenter.labels,
+            segmenter.whole,
+            request,
+            unlike,
+            steered=request is not None and isinstance(segmenter, TextSegmenter),
+        )
         result.write(out, model, options)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},
             error=result.disagreement() if options.strict_text else None,
         )
+
+    def _request(self, options: SegmentOptions, segmenter: Segmenter) -> Requested | None:
+        """The text as the rules read it."""
+        if options.text is None:
+            return None
+        labels, whole = segmenter.labels, segmenter.whole
+        reads = isinstance(segmenter, TextSegmenter)
+        return read_request(options.text, self.limits, labels, whole, must_name=not reads)
+
+    def _found(
+        self,
+        segmenter: Segmenter,
+        data: NDArray[Any],
+        affine: NDArray[np.float64],
+        request: Requested | None,
+        options: SegmentOptions,
+    ) -> Segmented:
+        """Run the model; one that reads gets the text too."""
+        if isinstance(segmenter, TextSegmenter):
+            text = None if request is None else request.words
+            return segmenter(data, affine, uncertainty=options.uncertainty, text=text)
+        return segmenter(data, affine, uncertainty=options.uncertainty)
 
 
 def _check_modality(scan: Volume, segmenter: Segmenter, options: SegmentOptions) -> None:

@@ -60,6 +60,8 @@ class SegmentResult:
         whole: Label | None,
         request: Requested | None,
         unlike: Sequence[str] | None = None,
+        *,
+        steered: bool = False,
     ) -> None:
         self.scan = scan
         self.found = found
@@ -73,14 +75,20 @@ class SegmentResult:
         if self.whole is not None and found.whole is not None:
             self.voxels[self.whole.index] = int(found.whole.sum())
         self.volumes = {index: count * self.ml for index, count in self.voxels.items()}
+        self.steered = steered  # the network has read the text: its labels are what was asked for
         self.table = self._table()
         self.labels = self._asked(found.labels)
         self.audit = None if request is None else request.audit(self.volumes)
+        if self.audit is not None and found.evidence:
+            self.audit["network"] = found.evidence
 
     def _table(self) -> tuple[Label, ...]:
         if self.request is None or self.request.indices is None:
             return self.known
         asked = self.request.indices
+        if self.steered:
+            asked = {*asked, *(i for i, n in self.voxels.items() if n)}
+            return tuple(label for label in self.known if label.index in asked)
         return tuple(label for label in self._all() if label.index in asked)
 
     def _all(self) -> tuple[Label, ...]:

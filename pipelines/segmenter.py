@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,4 +70,26 @@ class Segmenter(Protocol):
 
     def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
         """Peak of memory that segmenting a volume of this grid will need, its data excluded."""
+        ...
+
+
+@runtime_checkable
+class TextSegmenter(Segmenter, Protocol):
+    """A model whose network reads the text itself.
+
+    Attributes:
+        reads_text: True.
+    """
+
+    reads_text: bool
+
+    def __call__(
+        self,
+        data: NDArray[Any],
+        affine: NDArray[np.float64],
+        *,
+        uncertainty: bool = False,
+        text: str | None = None,
+    ) -> Segmented:
+        """Segment what ``text`` asks for; everything if it is None."""
         ...

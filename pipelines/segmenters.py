@@ -9,6 +9,7 @@ from mmtool.models.store import ModelFiles, load_state, resolve_model
 from mmtool.pipelines.crop_inference import CropSegmenter
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.segmenter import Segmenter
+from mmtool.pipelines.text_inference import BrainTextSegmenter
 
 
 def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
@@ -23,6 +24,8 @@ def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
         if files.config.get("runner") == "crop":
             return CropSegmenter(files.config, state, device, _locator(files, device))
         return BrainSegmenter(files.config, state, device)
+    if network == "text_unet":
+        return BrainTextSegmenter(files.config, load_state(files, device=str(device)), device)
     raise ModelError(
         f"{files.folder}: unknown network {network!r}", "the model needs a newer mmtool"
     )

@@ -1,9 +1,10 @@
 """A small encoder of prompts and reports that needs no vocabulary.
 
 A word is the sum of the embeddings of its letter n-grams (Bojanowski et al. 2017,
-10.1162/tacl_a_00051), so that a misspelt or unseen word is still near its kin. Transformer layers
-(Vaswani et al. 2017, arXiv 1706.03762) put the words into context, and one learned query for each
-structure asks them whether the structure is meant.
+10.1162/tacl_a_00051), so that a misspelt or unseen word is still near its kin. Convolutions along
+the text join a word to its neighbours (a side to its structure), transformer layers (Vaswani et
+al. 2017, arXiv 1706.03762) to the whole, and one learned query for each structure asks the words
+whether the structure is meant.
 """
 
 from __future__ import annotations
@@ -110,6 +111,20 @@ class EncodedText:
     pooled: Tensor
 
 
+class _Neighbours(nn.Module):
+    """Residual convolution over five words."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.join = nn.Conv1d(width, width, 5, padding=2)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """(B, L, width) to the same; fillers stay out of their neighbours."""
+        x = (self.norm(words) * mask[..., None]).transpose(1, 2)
+        return words + nn.functional.gelu(self.join(x).transpose(1, 2))
+
+
 class TextEncoder(nn.Module):
     """See the module's docstring."""
 
@@ -123,6 +138,7 @@ class TextEncoder(nn.Module):
             self.grams.weight[0] = 0
         self.start = nn.Parameter(torch.zeros(width))
         self.places = nn.Parameter(0.1 * torch.randn(config.words + 1, width))
+        self.near = nn.ModuleList(_Neighbours(width) for _ in range(2))
         layer = nn.TransformerEncoderLayer(
             width, config.heads, 3 * width, 0.1, "gelu", batch_first=True, norm_first=True
         )
@@ -143,6 +159,8 @@ class TextEncoder(nn.Module):
         words = torch.cat([self.start.expand(len(words), 1, -1), words], 1)
         words = words + self.places[: words.shape[1]]
         mask = torch.cat([tokens.index.new_ones(len(words), 1), tokens.index], 1) > 0
+        for near in self.near:
+            words = near(words, mask)
         words = self.norm(self.layers(words, src_key_padding_mask=~mask))
         queries = self.queries.expand(len(words), -1, -1)
         answers, _ = self.ask(queries, words, words, key_padding_mask=~mask, need_weights=False)

@@ -1,0 +1,184 @@
+"""Run ``brain-text``: the structures of ``brain``, where the network finds what a text asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from mmtool.errors import ModelError
+from mmtool.models.segmentation.intensity import scale_intensity
+from mmtool.models.segmentation.subvoxel_unet import unfold_blocks
+from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
+from mmtool.models.text.encoder import EncodedText, tokenise
+from mmtool.pipelines.air import darken_background
+from mmtool.pipelines.inference import BrainSegmenter
+from mmtool.pipelines.segmenter import Segmented
+from mmtool.pipelines.world_grid import WorldGrid, from_grid
+
+_POINTS = 30  # similarity points that are kept for the audit
+_NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
+_APART_MM = 8.0  # points are at least this far from each other
+
+
+class BrainTextSegmenter(BrainSegmenter):
+    """``brain`` with a text beside the scan.
+
+    Without a text it gives what ``brain`` gives: the image network is the same.
+
+    Args:
+        config: Content of ``config.json``.
+        state: Tensors of ``model.safetensors``.
+        device: Where to work.
+    """
+
+    reads_text = True
+
+    def __init__(
+        self, config: dict[str, Any], state: dict[str, Tensor], device: torch.device
+    ) -> None:
+        try:
+            arguments = TextUNetConfig.from_json(config["arguments"])
+            self.structures = tuple(int(i) for i in config["structures"])
+            net = TextUNet(arguments)
+            net.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                "the model's config.json and weights do not describe a network that reads text",
+                "run 'mmtool models verify'",
+            ) from error
+        trunk = {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}
+        of_trunk = config | {
+            "network": "subvoxel_unet",
+            "arguments": arguments.trunk.to_json(),
+        }
+        super().__init__(of_trunk, trunk, device)
+        net.trunk = self.net
+        self.reader = net.to(device).eval()
+        self._window: WorldGrid | None = None
+
+    def __call__(
+        self,
+        data: NDArray[Any],
+        affine: NDArray[np.float64],
+        *,
+        uncertainty: bool = False,
+        text: str | None = None,
+    ) -> Segmented:
+        """Segment what a text asks for.
+
+        Args:
+            data: (I, J, K) intensities in any unit, finite.
+            affine: (4, 4) voxel to RAS+ mm.
+            uncertainty: Give the entropy of the classes too.
+            text: Prompt or report; None for everything.
+        """
+        found = super().__call__(data, affine, uncertainty=uncertainty)
+        if text is None or not found.found or self._window is None:
+            return found
+        grid = self._window
+        image = self._resample(darken_background(data), affine, grid)
+        asked, similarity, read = self.ask(image, text)
+        labels = np.zeros_like(found.labels)
+        shape = (data.shape[0], data.shape[1], data.shape[2])
+        corner = np.asarray(grid.origin) - grid.spacing
+        box = (corner, corner + grid.spacing * (np.asarray(grid.size) + 1))
+        for region, values in from_grid(asked[None], grid, shape, affine, box):
+            kept = values[0].cpu().numpy() > 0.5
+            labels[region] = np.where(kept, found.labels[region], 0)
+        evidence: dict[str, Any] = {
+            "read": {
+                label.name: round(float(p), 3)
+                for label in self.labels
+                for index, p in zip(self.structures, read, strict=True)
+                if index == label.index
+            }
+        }
+        if similarity is not None:
+            evidence["similarity_points"] = similarity_points(similarity, grid)
+        left = {int(i) for i in np.unique(labels)}
+        confidence = {i: p for i, p in found.confidence.items() if i in left}
+        return replace(found, labels=labels, confidence=confidence, evidence=evidence)
+
+    def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
+        self._window = super()._find_brain(data, affine)
+        return self._window
+
+    @torch.inference_mode()
+    def ask(self, image: Tensor, text: str) -> tuple[Tensor, Tensor | None, list[float]]:
+        """Where in an image the network sees what a text asks for.
+
+        Args:
+            image: (R, A, S) intensities on the working grid.
+            text: The words.
+
+        Returns:
+            (R, A, S) probability of being asked for; (r, a, s) similarity of voxels and text on
+            the grid of blocks (logits), or None if the fusion compares nothing; for each
+            structure the probability that the text alone asks for it.
+        """
+        net = self.reader
+        tokens = tokenise([text], net.config.text).to(self.device)
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            encoded = net.text(tokens)
+            asked, similarity = self._asked(image, encoded)
+            # Moved by a voxel, every voxel has another place in its block of 2 x 2 x 2.
+            moved, _ = self._asked(image.roll((1, 1, 1), (0, 1, 2)), encoded)
+        both = (asked + moved.roll((-1, -1, -1), (0, 1, 2))) / 2
+        return both, similarity, encoded.asked[0].float().sigmoid().tolist()
+
+    def _asked(self, image: Tensor, encoded: EncodedText) -> tuple[Tensor, Tensor | None]:
+        net = self.reader
+        x = scale_intensity(image)[None, None].contiguous(memory_format=torch.channels_last_3d)
+        seen = net.see(x)
+        steered, fused = net.steer(seen, encoded)
+        size = [int(n) for n in seen.fine.shape[2:]]
+        steered = F.interpolate(steered.float(), size=size, mode="trilinear")
+        fine = seen.fine[0].flatten(1).T
+        logits, similarity = net.asked(fine, steered.flatten(2).transpose(1, 2), fused)
+        blocks = logits.float().sigmoid().transpose(1, 2).reshape(1, -1, *size)
+        asked = unfold_blocks(blocks, net.config.trunk.block)[0, 0]
+        if similarity is None:
+            return asked, None
+        return asked, similarity.float().mean(-1).reshape(size)
+
+
+def similarity_points(similarity: Tensor, grid: WorldGrid) -> list[dict[str, Any]]:
+    """Places where voxel and text are most and least alike (READ, arXiv 2412.17741).
+
+    Args:
+        similarity: (r, a, s) of voxels and text, on blocks of the grid.
+        grid: Of the voxels.
+
+    Returns:
+        Up to 30 points, the most similar first, then the least similar: ``ras_mm``,
+        ``similarity`` scaled to 0 to 1, ``positive``.
+    """
+    block = grid.size[0] // similarity.shape[0]
+    low, high = similarity.amin(), similarity.amax()
+    scaled = ((similarity - low) / (high - low).clamp_min(1e-6)).cpu().numpy()
+    flat = scaled.ravel()
+    out: list[dict[str, Any]] = []
+    for positive, order in ((True, np.argsort(-flat)), (False, np.argsort(flat))):
+        places: list[NDArray[np.float64]] = []
+        for index in order[:4000]:
+            value = float(flat[index])
+            if len(places) >= _POINTS // 2 or not (value >= _NEAR if positive else value <= _FAR):
+                break
+            voxel = np.array(np.unravel_index(index, scaled.shape)) * block + (block - 1) / 2
+            place = grid.centre_of(voxel)
+            if all(np.linalg.norm(place - p) >= _APART_MM for p in places):
+                places.append(place)
+                out.append(
+                    {
+                        "ras_mm": [round(float(x), 1) for x in place],
+                        "similarity": round(value, 3),
+                        "positive": positive,
+                    }
+                )
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,14 @@ evaluate_app = typer.Typer(
     "--predicted out",
     no_args_is_help=True,
 )
+
+
+def _axes(value: str) -> str:
+    if value and not re.fullmatch("[RL][AP][SI]", value):
+        raise UsageError(
+            f"--axes {value}: not three directions", "write R or L, then A or P, then S or I"
+        )
+    return value
 
 
 @evaluate_app.command("segment", no_args_is_help=True)
@@ -59,6 +68,14 @@ def evaluate_segment(
         ),
     ] = None,
     scans: Annotated[int, typer.Option(min=1, help="--data: scans a map and contrast.")] = 5,
+    axes: Annotated[
+        str,
+        typer.Option(
+            metavar="LPS",
+            help="--images: where the axes of the arrays really point, if the affines lie.",
+            callback=_axes,
+        ),
+    ] = "",
     names: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="labels.tsv with names; default: one beside the maps."),
@@ -122,7 +139,7 @@ def evaluate_segment(
         where = choose_device(device)
         every = [model, *others]
         result = ModelEvaluation(
-            images, labels, every, holdout, where, names, resample, seed, limits
+            images, labels, every, holdout, where, names, resample, seed, limits, axes
         ).run(tell)
     _show(result, output, json, tell)
 
@@ -164,22 +181,20 @@ def _synthetic(
     tell: Callable[[str], None],
 ) -> None:
     """``brain`` on synthetic scans, beside an atlas."""
-    from mmtool.models.store import load_state, resolve_model
+    from mmtool.models.store import resolve_model
     from mmtool.pipelines.devices import choose_device
-    from mmtool.pipelines.evaluation.brain import evaluate_brain
-    from mmtool.pipelines.inference import BrainSegmenter
+    from mmtool.pipelines.evaluation.synthetic import synthetic_table
 
-    files, where = resolve_model("segment", model), choose_device(device)
-    segmenter = BrainSegmenter(files.config, load_state(files), where)
-    scores = evaluate_brain(segmenter, data, holdout=holdout, scans=scans, seed=seed, report=tell)
+    files = resolve_model("segment", model)
+    table = synthetic_table(
+        files, choose_device(device), data, holdout=holdout, scans=scans, seed=seed, report=tell
+    )
     if json:
-        typer.echo(json_module.dumps([s.to_json() for s in scores], indent=2))
+        typer.echo(json_module.dumps(table.records, indent=2))
         return
-    typer.echo("contrast\tDice\tlow\thigh\tsd\tatlas\tscans\tswapped_sides")
-    for s in scores:
-        row = (s.model.mean, s.model.low, s.model.high, s.model.sd, s.atlas.mean)
-        numbers = "\t".join(f"{v:.3f}" for v in row)
-        typer.echo(f"{s.contrast}\t{numbers}\t{s.model.n}\t{s.swapped_sides:.5f}")
+    typer.echo("\t".join(table.columns))
+    for row in table.rows:
+        typer.echo("\t".join(row))
 
 
 def _tell(line: str) -> None:

@@ -7,7 +7,7 @@ raises no alarm. A scan inside all ranges may still be unlike the training data 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,8 +104,12 @@ def training_ranges(
     seen = [[scan_features(c, affine) for c in _channels(data)] for data, affine in volumes]
     if not seen:
         raise ValueError("no volume to take ranges from")
-    every = [features for scan in seen for features in scan]
-    ranges: dict[str, Any] = {"scans": len(seen)}
+    return widened([features for scan in seen for features in scan]) | {"scans": len(seen)}
+
+
+def widened(every: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Ranges of the features of scans; see :func:`training_ranges`."""
+    ranges: dict[str, Any] = {"scans": len(every)}
     for name in (*_LENGTHS, *_SHAPES):
         low, high = (f(x[name] for x in every) for f in (min, max))
         if name in _LENGTHS:

@@ -87,7 +87,7 @@ class SegmentResult:
             return self.known
         asked = self.request.indices
         if self.steered:
-            asked = {*asked, *(i for i, n in self.voxels.items() if n)}
+            asked = asked | {i for i, n in self.voxels.items() if n}
             return tuple(label for label in self.known if label.index in asked)
         return tuple(label for label in self._all() if label.index in asked)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from mmtool.errors import ModelError
 from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import unfold_blocks
-from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
+from mmtool.models.segmentation.text_unet import Seen, TextUNet, TextUNetConfig
 from mmtool.models.text.encoder import EncodedText, tokenise
 from mmtool.pipelines.air import darken_background
 from mmtool.pipelines.inference import BrainSegmenter
@@ -23,7 +23,25 @@ from mmtool.pipelines.world_grid import WorldGrid, from_grid
 
 _POINTS = 30  # similarity points that are kept for the audit
 _NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
+_MOVE, _AXES = (1, 1, 1), (0, 1, 2)
 _APART_MM = 8.0  # points are at least this far from each other
+
+
+@dataclass(frozen=True)
+class Look:
+    """One scan before any text.
+
+    Attributes:
+        found: What ``brain`` says of it.
+        affine: (4, 4) voxel to RAS+ mm.
+        grid: Window around the brain, or None where none was found.
+        seen: What the image network saw: of the window, and of the window moved by a voxel.
+    """
+
+    found: Segmented
+    affine: NDArray[np.float64]
+    grid: WorldGrid | None
+    seen: tuple[Seen, ...]
 
 
 class BrainTextSegmenter(BrainSegmenter):
@@ -78,27 +96,48 @@ class BrainTextSegmenter(BrainSegmenter):
             uncertainty: Give the entropy of the classes too.
             text: Prompt or report; None for everything.
         """
+        look = self.look(data, affine, uncertainty=uncertainty)
+        return look.found if text is None else self.read(look, text)
+
+    def look(
+        self, data: NDArray[Any], affine: NDArray[np.float64], *, uncertainty: bool = False
+    ) -> Look:
+        """All that no text changes, so that one scan can be asked many times."""
         found = super().__call__(data, affine, uncertainty=uncertainty)
-        if text is None or not found.found or self._window is None:
+        if not found.found or self._window is None:
+            return Look(found, affine, None, ())
+        image = self._resample(darken_background(data), affine, self._window)
+        # Moved by a voxel, every voxel has another place in its block of 2 x 2 x 2.
+        return Look(
+            found, affine, self._window, (self._see(image), self._see(image.roll(_MOVE, _AXES)))
+        )
+
+    def read(self, look: Look, text: str) -> Segmented:
+        """Keep of a scan what a text asks for.
+
+        Args:
+            look: Of the scan.
+            text: The words.
+
+        Returns:
+            As :meth:`__call__`; ``evidence`` holds ``read``, the probability that the text alone
+            asks for each structure, and the similarity points.
+        """
+        found = look.found
+        if look.grid is None:
             return found
-        grid = self._window
-        image = self._resample(darken_background(data), affine, grid)
-        asked, similarity, read = self.ask(image, text)
+        grid = look.grid
+        asked, similarity, read = self._ask(look, text)
         labels = np.zeros_like(found.labels)
-        shape = (data.shape[0], data.shape[1], data.shape[2])
+        shape = (labels.shape[0], labels.shape[1], labels.shape[2])
         corner = np.asarray(grid.origin) - grid.spacing
         box = (corner, corner + grid.spacing * (np.asarray(grid.size) + 1))
-        for region, values in from_grid(asked[None], grid, shape, affine, box):
+        for region, values in from_grid(asked[None], grid, shape, look.affine, box):
             kept = values[0].cpu().numpy() > 0.5
             labels[region] = np.where(kept, found.labels[region], 0)
-        evidence: dict[str, Any] = {
-            "read": {
-                label.name: round(float(p), 3)
-                for label in self.labels
-                for index, p in zip(self.structures, read, strict=True)
-                if index == label.index
-            }
-        }
+        names = {label.index: label.name for label in self.labels}
+        chances = {names[i]: round(p, 3) for i, p in zip(self.structures, read, strict=True)}
+        evidence: dict[str, Any] = {"read": chances}
         if similarity is not None:
             evidence["similarity_points"] = similarity_points(similarity, grid)
         left = {int(i) for i in np.unique(labels)}
@@ -110,32 +149,30 @@ class BrainTextSegmenter(BrainSegmenter):
         return self._window
 
     @torch.inference_mode()
-    def ask(self, image: Tensor, text: str) -> tuple[Tensor, Tensor | None, list[float]]:
-        """Where in an image the network sees what a text asks for.
+    def _see(self, image: Tensor) -> Seen:
+        x = scale_intensity(image)[None, None].contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            return self.reader.see(x)
 
-        Args:
-            image: (R, A, S) intensities on the working grid.
-            text: The words.
+    @torch.inference_mode()
+    def _ask(self, look: Look, text: str) -> tuple[Tensor, Tensor | None, list[float]]:
+        """Where in a scan the network sees what a text asks for.
 
         Returns:
             (R, A, S) probability of being asked for; (r, a, s) similarity of voxels and text on
             the grid of blocks (logits), or None if the fusion compares nothing; for each
             structure the probability that the text alone asks for it.
         """
-        net = self.reader
-        tokens = tokenise([text], net.config.text).to(self.device)
+        tokens = tokenise([text], self.reader.config.text).to(self.device)
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            encoded = net.text(tokens)
-            asked, similarity = self._asked(image, encoded)
-            # Moved by a voxel, every voxel has another place in its block of 2 x 2 x 2.
-            moved, _ = self._asked(image.roll((1, 1, 1), (0, 1, 2)), encoded)
-        both = (asked + moved.roll((-1, -1, -1), (0, 1, 2))) / 2
+            encoded = self.reader.text(tokens)
+            asked, similarity = self._asked(look.seen[0], encoded)
+            moved, _ = self._asked(look.seen[1], encoded)
+        both = (asked + moved.roll([-n for n in _MOVE], _AXES)) / 2
         return both, similarity, encoded.asked[0].float().sigmoid().tolist()
 
-    def _asked(self, image: Tensor, encoded: EncodedText) -> tuple[Tensor, Tensor | None]:
+    def _asked(self, seen: Seen, encoded: EncodedText) -> tuple[Tensor, Tensor | None]:
         net = self.reader
-        x = scale_intensity(image)[None, None].contiguous(memory_format=torch.channels_last_3d)
-        seen = net.see(x)
         steered, fused = net.steer(seen, encoded)
         size = [int(n) for n in seen.fine.shape[2:]]
         steered = F.interpolate(steered.float(), size=size, mode="trilinear")

@@ -68,6 +68,23 @@ class WorldGrid:
         return WorldGrid((r, a, s), self.spacing, self.size)
 
 
+def turned_axes(axes: str, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Index to index, (4, 4): sets an affine right that calls its axes R, A, S and lies.
+
+    ``affine @ turned_axes("LPS", shape)`` is the true affine of arrays that run left, posterior and
+    superior although their affine has them run right, anterior and superior.
+
+    Args:
+        axes: Where the three axes really point, such as ``LPS``; empty if the affine is true.
+        shape: Of the array.
+    """
+    out = np.eye(4)
+    for axis, (letter, size) in enumerate(zip(axes or "RAS", shape, strict=True)):
+        if letter in "LPI":
+            out[axis, axis], out[axis, 3] = -1, size - 1
+    return out
+
+
 def world_box(
     shape: tuple[int, ...], affine: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,7 @@ from mmtool.pipelines.evaluation.scoring import (
     summarise,
 )
 from mmtool.pipelines.segmenters import load_segmenter
+from mmtool.pipelines.world_grid import turned_axes
 
 Report = Callable[[str], None]
 Source = Callable[[str, LabelMap], LabelMap]  # name and reference of a case -> prediction
@@ -199,6 +200,7 @@ class ModelEvaluation:
         names: ``labels.tsv``; None takes the names that the models give.
         resample: Accept labels on another grid than their image.
         seed: Of the resampling of cases.
+        axes: Where the axes of the scans' arrays really point, if their affines lie; else empty.
     """
 
     images: Path
@@ -210,6 +212,7 @@ class ModelEvaluation:
     resample: bool = False
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    axes: str = ""
 
     def run(self, report: Report | None = None) -> Evaluation:
         """Segment and score all cases.
@@ -261,7 +264,7 @@ class ModelEvaluation:
             data = scan.data
             if np.issubdtype(data.dtype, np.floating):
                 data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
-            result = segmenter(data, scan.affine)
+            result = segmenter(data, scan.affine @ turned_axes(self.axes, scan.shape))
             if not result.found:
                 notes.append(f"{model} found nothing in {case}; scored as empty")
             found = LabelMap(result.labels.astype(np.uint16), scan.affine, images[case])

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 @dataclass(frozen=True)
 class CropRecipe:
@@ -55,14 +52,6 @@ class CropRecipe:
     limits: tuple[str, ...]
     axes: str = ""
     locate: dict[str, Any] | None = None
-
-    def relabelled_axes(self, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-        """(4, 4) index to index: turns axes round that the files call R, A, S and are not."""
-        out = np.eye(4)
-        for axis, (letter, size) in enumerate(zip(self.axes or "RAS", shape, strict=True)):
-            if letter in "LPI":
-                out[axis, axis], out[axis, 3] = -1, size - 1
-        return out
 
 
 _RESEARCH = "for research. Not a medical device; look at every result."

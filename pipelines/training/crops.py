@@ -18,10 +18,11 @@ from mmtool.io.readers import read_volume
 from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig
+from mmtool.pipelines.likeness import KEY, scan_features, widened
 from mmtool.pipelines.training.augment import Augmentation, augment
 from mmtool.pipelines.training.crop_recipes import RECIPES, CropRecipe
 from mmtool.pipelines.training.run import Report, Schedule, TrainingRun, command_of
-from mmtool.pipelines.world_grid import WorldGrid, to_grid
+from mmtool.pipelines.world_grid import WorldGrid, to_grid, turned_axes
 
 _HELD_OUT = 4  # of every five cases by name, the last
 _OF = 5
@@ -55,11 +56,13 @@ class Case:
         name: Of its file, without suffixes.
         image: (I, J, K) float32, scaled.
         classes: (I, J, K) uint8 class indices.
+        features: Of :func:`mmtool.pipelines.likeness.scan_features`.
     """
 
     name: str
     image: Tensor
     classes: Tensor
+    features: dict[str, float]
 
 
 def find_pairs(data: Path) -> list[tuple[Path, Path]]:
@@ -104,7 +107,7 @@ def load_case(image: Path, label: Path, recipe: CropRecipe) -> Case:
     scan, truth = (read_volume(p, limits=limits) for p in (image, label))
     if scan.shape != truth.shape or not np.allclose(scan.affine, truth.affine, atol=1e-3):
         raise InputError(f"{label}: not on the grid of its image", "resample it first")
-    affine = scan.affine @ recipe.relabelled_axes(scan.shape)
+    affine = scan.affine @ turned_axes(recipe.axes, scan.shape)
     codes = np.asarray(truth.data).round().astype(np.int64)
     foreign = sorted(set(np.unique(codes)) - {0, *recipe.codes})
     if foreign:
@@ -114,7 +117,9 @@ def load_case(image: Path, label: Path, recipe: CropRecipe) -> Case:
     picture = to_grid(scan.data.astype(np.float32), affine, grid, cpu)
     shares = [to_grid((codes == c).astype(np.float32), affine, grid, cpu) for c in recipe.codes]
     stacked = torch.stack([1 - torch.stack(shares).sum(0), *shares])
-    return Case(image.name.split(".")[0], scale_intensity(picture), stacked.argmax(0).byte())
+    features = scan_features(scan.data, affine)
+    name = image.name.split(".")[0]
+    return Case(name, scale_intensity(picture), stacked.argmax(0).byte(), features)
 
 
 class CropSamples:
@@ -183,7 +188,7 @@ def train_crops(options: CropTraining, *, report: Report | None = None) -> Path:
     names = [label["name"] for label in recipe.labels]
     run.train(CropSamples(cases, recipe, options, run.step), loss_of, names, report)
     return run.export(
-        config_of(recipe, config), lambda facts: card_of(recipe, options, len(kept), facts)
+        config_of(recipe, config), lambda facts: card_of(recipe, options, cases, facts)
     )
 
 
@@ -204,7 +209,7 @@ def config_of(recipe: CropRecipe, network: SubvoxelUNetConfig) -> dict[str, Any]
 
 
 def card_of(
-    recipe: CropRecipe, options: CropTraining, cases: int, facts: dict[str, Any]
+    recipe: CropRecipe, options: CropTraining, cases: list[Case], facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The card before evaluation."""
     words = ["--recipe", recipe.name, "--data", recipe.folder, "--output", f"runs/{recipe.name}"]
@@ -216,7 +221,7 @@ def card_of(
         "summary": recipe.summary,
         "licence": "Apache-2.0",
         "use": recipe.use,
-        "data": [dict(recipe.data) | {"n": cases}],
+        "data": [dict(recipe.data) | {"n": len(cases)}],
         "training": {
             "command": command,
             "method": "augmented crops; cross-entropy and Dice; Muon and AdamW; averaged weights",
@@ -226,4 +231,5 @@ def card_of(
         "metrics": facts["metrics"],
         "intended_use": recipe.intended_use,
         "limits": list(recipe.limits),
+        KEY: widened([case.features for case in cases]),
     }

@@ -100,7 +100,11 @@ def _hash(words: str) -> str:
 def _what_it_has(lexicon: Lexicon) -> str:
     names = lexicon.structures
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"the model has: {', '.join(names[:_NAMED])}{more}" if names else "leave --text out"
+    return (
+        f"the model has: {', '.join(name[:40] for name in names[:_NAMED])}{more}"
+        if names
+        else "leave --text out"
+    )
 
 
 def _words(text: str, limits: Limits) -> str:

@@ -80,8 +80,11 @@ class _Audit:
             if reason:
                 side = f"{mention.side} " if mention.side else ""
                 ignored.append({"what": f"{side}{mention.phrase.concept}", "why": reason})
-            else:
-                asked += [n for n in self.names_of(labels) if n not in asked]
+                continue
+            asked += [n for n in self.names_of(labels) if n not in asked]
+            if mention.side and not any(self.lexicon.side_of(i) for i in labels):
+                what = f"'{mention.side}' of {mention.phrase.concept}"
+                ignored.append({"what": what, "why": "the model tells no sides of it"})
         return {
             "text": reading.sentence.text,
             "section": reading.sentence.section,

@@ -45,8 +45,8 @@ _GLIOMA: dict[str, Concept] = {
     ),
     "tumor core": Concept(
         ("tumor core",),
-        ("tumor core", "core", "core of the tumor", "solid tumor", "solid core"),
-        short=("tc",),
+        ("tumor core", "core of the tumor", "solid tumor", "solid core"),
+        short=("tc", "core"),
         instead=_CORE,
     ),
     "whole tumor": Concept(
@@ -70,8 +70,8 @@ _HEART: dict[str, Concept] = {
     ),
     "cardiac chamber": Concept(
         ("ventricle of the heart",),
-        ("heart ventricle", "cardiac ventricle", "ventricle of the heart", "ventricular cavity",
-         "ventricle cavity", "ventricle blood pool"),
+        ("heart ventricle", "cardiac ventricle", "ventricle", "ventricle of the heart",
+         "ventricular cavity", "ventricle cavity", "ventricle blood pool"),
     ),
     "left atrium": Concept(("left atrium",), (), short=("la",)),
     "right atrium": Concept(("right atrium",), (), short=("ra",)),

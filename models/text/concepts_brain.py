@@ -22,6 +22,7 @@ BRAIN_CONCEPTS: dict[str, Concept] = {
         ("anterior hippocampus", "hippocampus anterior", "hippocampus head",
          "head of the hippocampus", "anterior part of the hippocampus", "uncal hippocampus",
          "anterior portion of the hippocampus"),
+        terse=("head", "anterior", "anterior part"),
         instead=("hippocampus",),
     ),
     "posterior hippocampus": Concept(
@@ -30,6 +31,7 @@ BRAIN_CONCEPTS: dict[str, Concept] = {
          "hippocampus tail", "body of the hippocampus", "tail of the hippocampus",
          "body and tail of the hippocampus", "hippocampus body and tail",
          "posterior part of the hippocampus", "posterior portion of the hippocampus"),
+        terse=("body", "tail", "body and tail", "posterior", "posterior part"),
         instead=("hippocampus",),
     ),
     "amygdala": Concept(

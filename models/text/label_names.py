@@ -32,7 +32,8 @@ _WEAK = frozenset(
     "small large greater lesser deep superficial internal external common major minor maximus "
     "medius minimus proximal distal dorsal ventral rostral caudal and or of the with without not "
     "in to by for class label region roi structure segment object part area other background "
-    "normal whole left-right new old non enhancing no".split()
+    "normal whole new old non enhancing no vein artery gland muscle bone nerve duct cavity wall "
+    "tissue".split()
 )
 
 

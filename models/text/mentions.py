@@ -279,5 +279,5 @@ def status_of(clause: str, *, opener: str, prompt: bool) -> tuple[str, str]:
     empty = Phrase((), "", (), True)
     where = Mention(empty, "", PRESENT, 0, 0)
     if prompt:
-        return _prompt_status(clause, where, opener)
+        return _prompt_status(clause.lower(), where, opener)
     return _report_status(_without_uncertainty(clause), where, ())

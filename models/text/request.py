@@ -19,7 +19,7 @@ from mmtool.models.text.mentions import (
     status_of,
 )
 from mmtool.models.text.sections import Sentence, clauses, clean, has_headings, sentences
-from mmtool.models.text.vocabulary import Lexicon, Phrase, brain_lexicon
+from mmtool.models.text.vocabulary import EVERYTHING, Lexicon, Phrase, brain_lexicon
 from mmtool.models.text.words import normalise_word
 
 _PROMPT_WORDS = 40  # longer texts are read as reports
@@ -31,7 +31,8 @@ _DECLARES = re.compile(
 _MOST_COMPARED = 400  # different words of one sentence that are compared with known ones
 # ... and so is a short finding or its denial. "No lesion in", not "everything without a lesion".
 _REPORTS = re.compile(
-    r"\b(?:unremarkable|intact|within normal limits|normal(?! (?:tissue|brain))|age-appropriate|"
+    r"\b(?:unremarkable|intact|within normal limits|normal(?! (?:tissue|brain(?!-stem)))|"
+    r"age-appropriate|"
     r"(?:no|without|absence of|negative for)(?:\s+\w+){0,3}\s+(?:abnormality|lesion|mass|infarct|"
     r"atrophy|evidence|h(?:a)?emorrhage|(?:o)?edema|change|gliosis|signs?|tumou?r|enhancement)"
     r" (?:of|in|within|involving)|status post|s/p|sparing|spared|resected|agenesis|preserved|"
@@ -161,7 +162,10 @@ def _lines_as_list(text: str) -> str:
     """A list of one structure a line, as one line with commas."""
     lines = [bare for line in text.strip().rstrip(".").splitlines() if (bare := line.strip(_MARKS))]
     short = 1 < len(lines) <= _PROMPT_WORDS and all(
-        len(line.split()) <= _LINE_WORDS and line[0].isalpha() and line[-1] not in ".:"
+        len(line.split()) <= _LINE_WORDS
+        and line[0].isalnum()
+        and line[1:2] not in (".", ")")
+        and line[-1] not in ".:"
         for line in lines
     )
     return ", ".join(lines) if short and not has_headings(text) else text
@@ -182,6 +186,8 @@ def _read(
     mentions: list[Mention] = []
     carried = ""
     for opener, clause in clauses(sentence.text):
+        if opener == "but" and last is not None and last.phrase.concept == EVERYTHING:
+            opener = "except"  # "everything but the cerebellum"
         found = find_mentions(clause, table.lexicon, opener=opener, prompt=prompt, carried=carried)
         alone = side_alone(clause, opener if prompt else "")
         if not found and alone and last is not None:
@@ -238,7 +244,7 @@ def _suggestions(text: str, lexicon: Lexicon, *, strict: bool) -> tuple[tuple[st
         word = normalise_word(raw)
         if word in lexicon.words or raw in _FILLER or word in _FILLER:
             continue
-        near = lexicon.nearest(word)
+        near = lexicon.nearest(raw) or lexicon.nearest(word)
         if near or strict:
             out.append((raw, near))
         if len(out) >= 50:

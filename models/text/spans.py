@@ -99,7 +99,7 @@ def _longest(tokens: list[Token], position: int, lexicon: Lexicon, *, prompt: bo
         words.append(token.word)
         joined = False
         phrase = lexicon.find(tuple(words))
-        if phrase and (prompt or not phrase.short or token.capital):
+        if phrase and (prompt or not (phrase.terse or (phrase.short and not token.capital))):
             best = Span(position, at, phrase)
     return best
 

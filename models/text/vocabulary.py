@@ -37,6 +37,7 @@ class Phrase:
         structures: Structure names without sides; empty for ``everything`` and for the unknown.
         known: Whether the label table has it.
         short: An abbreviation that in a report counts only in capitals.
+        terse: Counts only in a prompt.
         owned: Its "left" or "right" belongs to the name and is no side ("left atrium").
     """
 
@@ -45,6 +46,7 @@ class Phrase:
     structures: tuple[str, ...]
     known: bool
     short: bool = False
+    terse: bool = False
     owned: bool = False
 
 
@@ -208,6 +210,8 @@ class Lexicon:
         for key, concept in CONCEPTS.items():
             given = (*concept.structures, *more[key])
             has = tuple(s for s in dict.fromkeys(given) if s in self._members)
+            for spelling in concept.terse if has else ():
+                self._add(words_of(spelling), key, has, terse=True)
             has = has or tuple(s for s in concept.instead if s in self._members)
             if has or key == EVERYTHING:
                 self._add_all(key, concept, has, known=True)
@@ -229,11 +233,12 @@ class Lexicon:
         *,
         known: bool = True,
         short: bool = False,
+        terse: bool = False,
         owned: bool = False,
     ) -> None:
         if not words:
             return
-        phrase = Phrase(words, concept, structures, known, short, owned)
+        phrase = Phrase(words, concept, structures, known, short, terse, owned)
         entry = self._entries.setdefault(words, phrase)
         self.by_concept.setdefault(concept, entry if entry.concept == concept else phrase)
         lone = {self._lone.get(s) for s in structures}
@@ -266,10 +271,12 @@ class Lexicon:
 
     def _add_verbatim(self, name: LabelName) -> None:
         """The name as the model writes it, where its words alone would not be found."""
-        plain = {*name.words, name.side, (name.side or " ")[0]}
-        if not set(words_of(" ".join(name.raw))) <= plain:
+        raw = words_of(" ".join(name.raw))
+        sides = {name.side, name.side[:1]} - {""}
+        within = any(word in sides for word in raw[1:-1])  # "rib_left_3"
+        if within or not set(raw) <= {*name.words, *sides}:
             key = f"{name.side} {self._structure[name.label.index]}".strip()
-            self._add(words_of(" ".join(name.raw)), key, (key,), owned=bool(name.side))
+            self._add(raw, key, (key,), owned=bool(name.side))
 
 
 def without_joints(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -282,7 +289,9 @@ def structure_of(words: tuple[str, ...]) -> str:
     exact = _by_structure().get(words)
     if exact is not None:
         return exact
-    concepts = (CONCEPTS[key] for key in _by_words().get(words, ()))
+    concepts = [CONCEPTS[key] for key in _by_words().get(words, ())]
+    if len(words) == 1 and len(concepts) > 1:
+        return ""  # "ventricle" may be one of the heart or those of the brain
     return next((c.structures[0] for c in concepts if len(c.structures) == 1), "")
 
 

@@ -37,7 +37,7 @@ _KNOWN = {
     "telencephala": "telencephalon", "cerebra": "cerebrum",
     "ossa": "bone", "oesophagus": "esophagus", "oesophageal": "esophagus",
     "colour": "color", "centre": "center", "necrotic": "necrosis", "tumoral": "tumor",
-    "veins": "vein", "venae": "vena", "lenses": "lens", "pancreases": "pancreas",
+    "vena": "vein", "venae": "vein", "lenses": "lens", "pancreases": "pancreas",
     "foramina": "foramen", "axes": "axis",
     "haemorrhagic": "hemorrhage", "hemorrhagic": "hemorrhage",
 }  # fmt: skip
@@ -87,10 +87,12 @@ class Concept:
             may have some.
         phrases: How people call it, in the singular.
         short: Abbreviations that are also other words; in a report only in capitals.
+        terse: Words that mean it only in a prompt, and only to a table that has a structure of it.
         instead: What it means in a table that has none of ``structures``.
     """
 
     structures: tuple[str, ...]
     phrases: tuple[str, ...]
     short: tuple[str, ...] = ()
+    terse: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmtool.anatomy import BRAIN, BRAIN_LABELS
+from mmtool.models.text.request import parse_request
 from mmtool.pipelines.training import prompt_words as words
 from mmtool.pipelines.training.prompts import Prompt, Split, draw_prompt
 
@@ -104,3 +105,28 @@ def test_a_part_of_the_table_and_none() -> None:
         assert draw_prompt(rng, one).asked <= {one[0].index}
     with pytest.raises(ValueError, match="no structure of the head"):
         draw_prompt(rng, (BRAIN,))
+
+
+@pytest.mark.parametrize(("split", "least"), [("train", 0.99), ("unseen", 0.98)])
+def test_the_rules_read_what_was_meant(split: Split, least: float) -> None:
+    """The parser and the generator were written apart: each checks the other.
+
+    What is left is in truth ambiguous, e.g. "the putamen r. the lesion" in small letters.
+    """
+    right, total = Counter[str](), Counter[str]()
+    for p in draw(1500, split, seed=11):
+        if not p.misspelt:
+            request = parse_request(p.text, INDEX.values())
+            total[p.kind] += 1
+            right[p.kind] += (request.asked or frozenset(), request.absent) == (p.asked, p.absent)
+    assert sum(right.values()) >= least * sum(total.values())
+    for kind, count in total.items():
+        assert right[kind] >= 0.9 * count, kind
+
+
+def test_a_misspelt_name_is_named_or_understood() -> None:
+    wrong = [p for p in draw(6000, "train", seed=5) if p.misspelt and p.kind == "one"]
+    assert len(wrong) > 20
+    for p in wrong:
+        request = parse_request(p.text, INDEX.values())
+        assert request.unknown or request.asked == p.asked, p

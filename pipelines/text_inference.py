@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from mmtool.errors import ModelError
 from mmtool.models.segmentation.intensity import scale_intensity
@@ -23,6 +22,7 @@ from mmtool.pipelines.world_grid import WorldGrid, from_grid
 
 _POINTS = 30  # similarity points that are kept for the audit
 _NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
+_BLOCKS = 1 << 15
 _MOVE, _AXES = (1, 1, 1), (0, 1, 2)
 _APART_MM = 8.0  # points are at least this far from each other
 
@@ -138,8 +138,7 @@ class BrainTextSegmenter(BrainSegmenter):
         names = {label.index: label.name for label in self.labels}
         chances = {names[i]: round(p, 3) for i, p in zip(self.structures, read, strict=True)}
         evidence: dict[str, Any] = {"read": chances}
-        if similarity is not None:
-            evidence["similarity_points"] = similarity_points(similarity, grid)
+        evidence["similarity_points"] = similarity_points(similarity, grid)
         left = {int(i) for i in np.unique(labels)}
         confidence = {i: p for i, p in found.confidence.items() if i in left}
         return replace(found, labels=labels, confidence=confidence, evidence=evidence)
@@ -155,13 +154,13 @@ class BrainTextSegmenter(BrainSegmenter):
             return self.reader.see(x)
 
     @torch.inference_mode()
-    def _ask(self, look: Look, text: str) -> tuple[Tensor, Tensor | None, list[float]]:
+    def _ask(self, look: Look, text: str) -> tuple[Tensor, Tensor, list[float]]:
         """Where in a scan the network sees what a text asks for.
 
         Returns:
             (R, A, S) probability of being asked for; (r, a, s) similarity of voxels and text on
-            the grid of blocks (logits), or None if the fusion compares nothing; for each
-            structure the probability that the text alone asks for it.
+            the grid of blocks (logits); for each structure the probability that the text alone
+            asks for it.
         """
         tokens = tokenise([text], self.reader.config.text).to(self.device)
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
@@ -171,18 +170,19 @@ class BrainTextSegmenter(BrainSegmenter):
         both = (asked + moved.roll([-n for n in _MOVE], _AXES)) / 2
         return both, similarity, encoded.asked[0].float().sigmoid().tolist()
 
-    def _asked(self, seen: Seen, encoded: EncodedText) -> tuple[Tensor, Tensor | None]:
+    def _asked(self, seen: Seen, encoded: EncodedText) -> tuple[Tensor, Tensor]:
         net = self.reader
         steered, fused = net.steer(seen, encoded)
-        size = [int(n) for n in seen.fine.shape[2:]]
-        steered = F.interpolate(steered.float(), size=size, mode="trilinear")
-        fine = seen.fine[0].flatten(1).T
-        logits, similarity = net.asked(fine, steered.flatten(2).transpose(1, 2), fused)
-        blocks = logits.float().sigmoid().transpose(1, 2).reshape(1, -1, *size)
+        size = seen.fine.shape[2:]
+        parts = [  # some at a time: what the head holds of all blocks is large
+            net.asked(seen, steered, fused, some)
+            for some in torch.split(torch.arange(size.numel(), device=self.device), _BLOCKS)
+        ]
+        logits = torch.cat([p.logits for p in parts], 1).float()
+        similarity = torch.cat([p.similarity for p in parts], 1).float()[0].mean(-1)
+        blocks = logits.sigmoid().transpose(1, 2).reshape(1, -1, *size)
         asked = unfold_blocks(blocks, net.config.trunk.block)[0, 0]
-        if similarity is None:
-            return asked, None
-        return asked, similarity.float().mean(-1).reshape(size)
+        return asked, similarity.reshape(size)
 
 
 def similarity_points(similarity: Tensor, grid: WorldGrid) -> list[dict[str, Any]]:

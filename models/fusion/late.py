@@ -16,8 +16,6 @@ class Late(nn.Module):
         dense: Channels of the dense prompt (not given here).
     """
 
-    similarity = False
-
     def __init__(self, image: int, text: int, dense: int) -> None:
         super().__init__()
         del image, text, dense

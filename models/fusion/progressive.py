@@ -40,8 +40,6 @@ class Progressive(nn.Module):
         dense: Channels of the dense prompt.
     """
 
-    similarity = True
-
     def __init__(self, image: int, text: int, dense: int) -> None:
         super().__init__()
         width = image

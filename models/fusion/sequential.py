@@ -24,8 +24,6 @@ class Sequential(nn.Module):
         dense: Channels of the dense prompt (not given here).
     """
 
-    similarity = True
-
     def __init__(self, image: int, text: int, dense: int) -> None:
         super().__init__()
         del dense

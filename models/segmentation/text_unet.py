@@ -5,6 +5,8 @@ Its deepest features meet the words in a fusion (``models/fusion``); a light dec
 back up beside the trunk's own features, and each voxel is compared with the text: the similarity
 of voxel and text (Qian et al. 2025, READ, arXiv 2412.17741) plus a correction of the voxel's own
 (as the correcting head of CRISP-SAM2, arXiv 2506.23121) is the logit of "the text asks for this".
+The vector of a voxel is the sum of what its features say and of vectors of the classes that the
+trunk holds likely there, on the likely side.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class TextUNetConfig:
     text: TextEncoderConfig
     fusion: str = "progressive"
     width: int = 32
-    similarity: int = 16
+    similarity: int = 48
     head: int = 96
 
     def to_json(self) -> dict[str, Any]:
@@ -88,6 +90,19 @@ class Seen:
     logits: Tensor
 
 
+@dataclass(frozen=True)
+class AskedBlocks:
+    """What blocks of voxels are to P texts.
+
+    Attributes:
+        logits: (P, N, cells) of "the text asks for this voxel".
+        similarity: (P, N, cells) the part of it that comes from comparing voxel and text.
+    """
+
+    logits: Tensor
+    similarity: Tensor
+
+
 class TextUNet(nn.Module):
     """See the module's docstring."""
 
@@ -120,10 +135,9 @@ class TextUNet(nn.Module):
             nn.LeakyReLU(0.01),
         )
         self.correct = nn.Linear(config.head, cells)
-        self.compares = bool(self.fusion.similarity)
-        if self.compares:
-            self.voxel = nn.Linear(config.head, cells * config.similarity)
-            self.target = nn.Linear(config.text.width, config.similarity)
+        self.voxel = nn.Linear(config.head, cells * config.similarity)
+        self.target = nn.Linear(config.text.width, config.similarity)
+        self.classes = nn.Linear(2 * (config.trunk.classes - 1), config.similarity)
 
     @property
     def multiple(self) -> int:
@@ -157,26 +171,35 @@ class TextUNet(nn.Module):
             x = mix(lift(skip) + F.interpolate(x, size=size, mode="trilinear"))
         return x, fused
 
-    def asked(self, fine: Tensor, steered: Tensor, fused: Fused) -> tuple[Tensor, Tensor | None]:
-        """Logits of blocks.
+    def asked(self, seen: Seen, steered: Tensor, fused: Fused, chosen: Tensor) -> AskedBlocks:
+        """Logits of some blocks.
 
         Args:
-            fine: (N, fine) features of N blocks.
-            steered: (P, N, width) of the same blocks.
+            seen: Of one image.
+            steered: (P, width, ...) of :meth:`steer`.
             fused: Of P texts.
-
-        Returns:
-            (P, N, cells) logits of "asked", and the share of similarity in them, or None.
+            chosen: (N,) flat indices on the grid of blocks.
         """
-        prompts, blocks = steered.shape[:2]
+        size = [int(n) for n in seen.fine.shape[2:]]
+        up = F.interpolate(steered.float(), size=size, mode="trilinear")
+        picked = up.flatten(2)[..., chosen].transpose(1, 2)  # (P, N, width)
+        fine = seen.fine[0].flatten(1)[:, chosen].T
+        prompts, blocks = picked.shape[:2]
         text = fused.text[:, None].expand(-1, blocks, -1)
-        hidden = self.head(torch.cat([fine.expand(prompts, -1, -1), steered, text], -1))
-        logits = self.correct(hidden)
-        if not self.compares:
-            return logits, None
-        voxels = self.voxel(hidden).reshape(*logits.shape, self.config.similarity)
+        hidden = self.head(torch.cat([fine.expand(prompts, -1, -1), picked, text], -1))
+        cells = self.config.trunk.block**3
+        voxels = self.voxel(hidden).reshape(prompts, blocks, cells, -1)
+        voxels = voxels + self.classes(self._likely(seen, chosen))
         similarity = torch.einsum("pncs,ps->pnc", voxels, self.target(fused.text))
-        return logits + similarity, similarity
+        return AskedBlocks(self.correct(hidden) + similarity, similarity)
+
+    def _likely(self, seen: Seen, chosen: Tensor) -> Tensor:
+        """(N, cells, 2 * (classes - 1)) probability of each class on the left and on the right."""
+        classes, cells = self.config.trunk.classes, self.config.trunk.block**3
+        logits = seen.logits[0].flatten(1)[:, chosen].float().reshape(classes + 1, cells, -1)
+        likely = logits[:-1].softmax(0)[1:]
+        left = logits[-1].sigmoid()
+        return torch.cat([likely * left, likely * (1 - left)]).permute(2, 1, 0)
 
     def forward(self, image: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Class logits and the logit of being asked for.
@@ -191,9 +214,8 @@ class TextUNet(nn.Module):
         seen = self.see(image)
         steered, fused = self.steer(seen, self.text(tokens))
         size = seen.fine.shape[2:]
-        steered = F.interpolate(steered, size=list(size), mode="trilinear")
-        fine = seen.fine[0].flatten(1).T
-        logits, _ = self.asked(fine, steered.flatten(2).transpose(1, 2), fused)
+        every = torch.arange(size.numel(), device=image.device)
+        logits = self.asked(seen, steered, fused, every).logits
         blocks = logits.transpose(1, 2).reshape(*logits.shape[::2], *size)
         block = self.config.trunk.block
         return unfold_blocks(seen.logits, block)[0], unfold_blocks(blocks, block)[:, 0]

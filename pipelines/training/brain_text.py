@@ -22,7 +22,7 @@ from mmtool import __version__
 from mmtool.anatomy import BRAIN_LABELS
 from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNetConfig
-from mmtool.models.segmentation.text_unet import Seen, TextUNet, TextUNetConfig
+from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
 from mmtool.models.store import load_state, resolve_model
 from mmtool.models.text.encoder import TextEncoder, TextEncoderConfig, tokenise
 from mmtool.pipelines.training.brain import PAINTS, SyntheticScans, sample_blocks
@@ -185,7 +185,8 @@ def loss_of(
         with torch.no_grad():
             seen = net.see(image)
         text = net.text(tokenise([p.text for p in prompts], net.config.text).to(device))
-        logits = asked_blocks(net, seen, text, chosen)
+        steered, fused = net.steer(seen, text)
+        logits = net.asked(seen, steered, fused, chosen).logits
     weights = weight.to(device).expand(truth.shape[1], -1).flatten()
     losses, dices = [], []
     for row, right in zip(logits.float().transpose(1, 2).flatten(1), truth.flatten(1), strict=True):
@@ -196,15 +197,6 @@ def loss_of(
     reading = F.binary_cross_entropy_with_logits(text.asked.float(), target.to(device))
     scores = torch.stack([torch.stack(dices).nanmean(), exact(text.asked, target.to(device))])
     return torch.stack(losses).mean() + _READING * reading, scores
-
-
-def asked_blocks(net: TextUNet, seen: Seen, text: Any, chosen: Tensor) -> Tensor:
-    """(P, N, cells) logits of some blocks (flat indices of the block grid)."""
-    steered, fused = net.steer(seen, text)
-    size = seen.fine.shape[2:]
-    steered = F.interpolate(steered.float(), size=list(size), mode="trilinear")
-    picked = steered.flatten(2)[..., chosen].transpose(1, 2)
-    return net.asked(seen.fine[0].flatten(1)[:, chosen].T, picked, fused)[0]
 
 
 def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmtool.models.attention.cross import CrossAttention, to_map, to_tokens
-from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig, unfold_blocks
+from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig, fold_blocks
 from mmtool.models.segmentation.text_unet import FUSIONS, TextUNet, TextUNetConfig, build_fusion
 from mmtool.models.text.encoder import TextEncoder, TextEncoderConfig, tokenise
 
@@ -105,24 +105,22 @@ def test_prompts_together_and_one_by_one_are_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", FUSIONS)
 def test_some_blocks_get_the_logits_that_they_get_among_all(name: str) -> None:
     """Training computes a sample of the blocks."""
-    from mmtool.pipelines.training.brain_text import asked_blocks
-
     model = net(name)
     image, tokens = torch.randn(1, 1, 16, 8, 8), tokenise(TEXTS, READER)
     _, whole = model(image, tokens)
+    seen = model.see(image)
+    steered, fused = model.steer(seen, model.text(tokens))
     chosen = torch.tensor([3, 17, 100])
-    some = asked_blocks(model, model.see(image), model.text(tokens), chosen)
-    every = asked_blocks(model, model.see(image), model.text(tokens), torch.arange(8 * 4 * 4))
-    torch.testing.assert_close(some, every[:, chosen])
-    blocks = every.transpose(1, 2).reshape(3, 8, 8, 4, 4)
-    torch.testing.assert_close(unfold_blocks(blocks, 2)[:, 0], whole, rtol=1e-4, atol=1e-5)
+    some = model.asked(seen, steered, fused, chosen).logits
+    blocks = fold_blocks(whole[:, None], 2).flatten(2)[..., chosen].transpose(1, 2)
+    torch.testing.assert_close(some, blocks, rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_reading_part_learns() -> None:
     model = net("progressive")
     learned = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
     assert "trunk" not in learned
-    assert {"text", "fusion", "head", "correct", "voxel"} <= learned
+    assert {"text", "fusion", "head", "correct", "voxel", "classes"} <= learned
 
 
 def test_config_round_trip() -> None:

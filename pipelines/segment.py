@@ -22,6 +22,7 @@ from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
+from mmtool.pipelines.places import bids_scan
 from mmtool.pipelines.requested import read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
@@ -44,6 +45,7 @@ class SegmentOptions(Wanted):
         series: Which series of a DICOM folder.
         resample_irregular: Accept what can be resampled to a regular box.
         any_modality: Don't refuse scans of a modality that the model was not made for.
+        bids: Name results as in a BIDS derivative dataset.
     """
 
     model: str = "brain"
@@ -53,6 +55,7 @@ class SegmentOptions(Wanted):
     series: str | None = None
     resample_irregular: bool = False
     any_modality: bool = False
+    bids: bool = False
 
 
 @dataclass
@@ -129,7 +132,10 @@ class SegmentTask:
                 f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
             )
         result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request)
-        result.write(out, self._model(), options)
+        if options.bids:
+            result.write_bids(out, self._model(), options, bids_scan(item))
+        else:
+            result.write(out, self._model(), options)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},

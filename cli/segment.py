@@ -79,6 +79,14 @@ def segment(
             "(needs the extra html).",
         ),
     ] = False,
+    bids: Annotated[
+        bool,
+        typer.Option(
+            "--bids",
+            help="Name results as in a BIDS derivative dataset, whose root is -o; "
+            "for inputs named as in BIDS.",
+        ),
+    ] = False,
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Accept a modality that the model is not made for."),
@@ -112,6 +120,7 @@ def segment(
     """
     arguments = dict(locals())
     from mmtool.io.limits import Limits
+    from mmtool.pipelines.places import BidsLayout
     from mmtool.pipelines.segment import SegmentOptions, SegmentTask
 
     known = SegmentOptions.__dataclass_fields__
@@ -122,4 +131,5 @@ def segment(
         shared.Common.of(arguments),
         columns=("text", "series"),
         arguments=arguments,
+        layout=BidsLayout if bids else None,
     )

@@ -23,6 +23,7 @@ from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
+from mmtool.pipelines.places import bids_scan
 from mmtool.pipelines.requested import Requested, hash_text, read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
@@ -46,6 +47,7 @@ class SegmentOptions(Wanted):
         resample_irregular: Accept what can be resampled to a regular box.
         any_modality: Don't refuse scans of a modality that the model was not made for.
         uncertainty: Write how unsure the model is of each voxel.
+        bids: Name results as in a BIDS derivative dataset.
     """
 
     model: str = "brain"
@@ -56,6 +58,7 @@ class SegmentOptions(Wanted):
     resample_irregular: bool = False
     any_modality: bool = False
     uncertainty: bool = False
+    bids: bool = False
 
 
 @dataclass
@@ -144,7 +147,10 @@ class SegmentTask:
             unlike,
             steered=request is not None and isinstance(segmenter, TextSegmenter),
         )
-        result.write(out, model, options)
+        if options.bids:
+            result.write_bids(out, model, options, bids_scan(item))
+        else:
+            result.write(out, model, options)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from mmtool import __version__
 from mmtool.errors import InputError
+from mmtool.io.bids import BidsScan
+from mmtool.io.writers.bids import OTHERS, write_dseg_tsv, write_sidecar
 from mmtool.io.writers.dicom_rtstruct import write_rtstruct
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
@@ -128,6 +130,33 @@ class SegmentResult:
         if wanted.html:
             write_viewer(out / "view.html", self.scan, self.labels, self.table, niivue_source())
         self._write_dicom(out, model, wanted)
+
+    def write_bids(self, root: Path, model: ModelFiles, wanted: Wanted, scan: BidsScan) -> None:
+        """All files of one scan under the root of a BIDS derivative dataset.
+
+        What BIDS has no name for lies in a folder of its own. The label map is always written.
+        """
+        others, results = root / OTHERS / scan.stem, root / scan.folder
+        for folder in (others, results):
+            folder.mkdir(parents=True)
+        formats = {"classes": "both"}
+        self.write(others, model, replace(wanted, format=formats.get(wanted.format, wanted.format)))
+        source = self.scan.source.path
+        seg = "".join(c for c in model.name if c.isascii() and c.isalnum()) or "model"
+        stem = scan.derivative("dseg", seg=seg)
+        (others / "segmentation.nii.gz").replace(results / f"{stem}.nii.gz")
+        write_dseg_tsv(results / f"{stem}.tsv", self.table)
+        about = {"Description": f"Structures by model {model.name}", "Manual": False}
+        write_sidecar(results / f"{stem}.json", scan, source, about=about)
+        if self.whole is not None and self.found.whole is not None:
+            name = self.whole.name
+            stem = scan.derivative("mask", desc="".join(filter(str.isalnum, name)))
+            (others / f"{name}_mask.nii.gz").replace(results / f"{stem}.nii.gz")
+            about = {
+                "Description": f"The whole {name} by model {model.name}",
+                "Type": "Brain" if name == "brain" else "ROI",
+            }
+            write_sidecar(results / f"{stem}.json", scan, source, about=about)
 
     def _write_dicom(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
         made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmtool.cli import options as shared
+from mmtool.cli.critic import critic
 from mmtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ evaluate_app = typer.Typer(
     "--predicted out",
     no_args_is_help=True,
 )
+evaluate_app.command("critic", no_args_is_help=True)(critic)
 
 
 @evaluate_app.command("segment", no_args_is_help=True)

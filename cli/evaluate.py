@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmtool.cli import options as shared
+from mmtool.cli.critic import critic
 from mmtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ evaluate_app = typer.Typer(
     "--predicted out",
     no_args_is_help=True,
 )
+evaluate_app.command("critic", no_args_is_help=True)(critic)
 
 
 def _axes(value: str) -> str:

@@ -78,3 +78,22 @@ def test_what_is_not_clear_is_a_usage_error(words: list[str], mmtool) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("mmtool: error: ")
     assert done.stderr.count("\n") == 2
+
+
+def test_the_critic_prefers_a_mask_that_is_not_mirrored(head: Path, tmp_path: Path, mmtool) -> None:
+    first = mmtool("segment", head, "-o", tmp_path / "out", "-q")
+    assert first.returncode == 0, first.stderr
+    good, bad = tmp_path / "out/segmentation.nii.gz", tmp_path / "mirrored.nii.gz"
+    image = nibabel.load(good)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj)[::-1], image.affine), bad)
+    done = mmtool("evaluate", "critic", head, "--mask", bad, "--mask", good, "--json")
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert (verdict["structures"], verdict["better"]) == ("brain", "B")
+    assert "left and right hippocampus are swapped" in verdict["doubts"]["A"]
+    assert verdict["rules"]["side"]["A"] == 0
+    single = mmtool("evaluate", "critic", head, "--mask", good)
+    assert single.stdout.startswith("rule\tweight\tA\n")
+    wrong = mmtool("evaluate", "critic", head, "--mask", good, "--structures", "liver")
+    assert wrong.returncode == 2
+    assert mmtool("evaluate", "critic", head, "--mask", head).returncode == 3

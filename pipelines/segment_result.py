@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmtool import __version__
 from mmtool.errors import InputError
+from mmtool.io.label_profiles import label_profiles
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.nifti import write_label_nifti
@@ -41,7 +42,8 @@ class SegmentResult:
         self.whole = whole if found.whole is not None else None
         self.request = request
         self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
-        counts = np.bincount(found.labels.ravel(), minlength=256)
+        self.profiles = label_profiles(found.labels)
+        counts = self.profiles.counts
         self.voxels = {label.index: int(counts[label.index]) for label in self.known}
         if self.whole is not None and found.whole is not None:
             self.voxels[self.whole.index] = int(found.whole.sum())
@@ -94,22 +96,20 @@ class SegmentResult:
         rows = []
         first = () if self.whole is None else (self.whole,)
         for label in (*first, *(x for x in self.table if x != self.whole)):
-            where = self.found.labels == label.index
+            centre = self.profiles.centre(label.index)
             if label == self.whole and self.found.whole is not None:
-                where = self.found.whole
-            extra: dict[str, float | int | str] = dict(self._centre(where))
+                centre = label_profiles(self.found.whole, 2).centre(1)
+            extra: dict[str, float | int | str] = dict(self._centre(centre))
             confidence = self.found.confidence.get(label.index)
             extra["mean_probability"] = "" if confidence is None else round(confidence, 3)
             index = label.index
             rows.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
         return rows
 
-    def _centre(self, where: NDArray[np.bool_]) -> dict[str, float | str]:
+    def _centre(self, voxel: NDArray[np.float64] | None) -> dict[str, float | str]:
         names = ("centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
-        if not where.any():
+        if voxel is None:
             return dict.fromkeys(names, "")
-        sums = [where.sum(axis=tuple({0, 1, 2} - {a})) for a in range(3)]
-        voxel = [float((s * np.arange(len(s))).sum() / s.sum()) for s in sums]
         world = self.scan.affine[:3, :3] @ voxel + self.scan.affine[:3, 3]
         return dict(zip(names, (round(float(x), 2) for x in world), strict=True))
 

@@ -15,10 +15,10 @@ from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import unfold_blocks
 from mmtool.models.segmentation.text_unet import Seen, TextUNet, TextUNetConfig
 from mmtool.models.text.encoder import EncodedText, tokenise
-from mmtool.pipelines.air import darken_background
+from mmtool.pipelines.file_grid import from_grid
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.segmenter import Segmented
-from mmtool.pipelines.world_grid import WorldGrid, from_grid
+from mmtool.pipelines.world_grid import WorldGrid
 
 _POINTS = 30  # similarity points that are kept for the audit
 _NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
@@ -78,7 +78,7 @@ class BrainTextSegmenter(BrainSegmenter):
         super().__init__(of_trunk, trunk, device)
         net.trunk = self.net
         self.reader = net.to(device).eval()
-        self._window: WorldGrid | None = None
+        self._window: tuple[WorldGrid, Tensor] | None = None
 
     def __call__(
         self,
@@ -106,11 +106,10 @@ class BrainTextSegmenter(BrainSegmenter):
         found = super().__call__(data, affine, uncertainty=uncertainty)
         if not found.found or self._window is None:
             return Look(found, affine, None, ())
-        image = self._resample(darken_background(data), affine, self._window)
+        grid, image = self._window
         # Moved by a voxel, every voxel has another place in its block of 2 x 2 x 2.
-        return Look(
-            found, affine, self._window, (self._see(image), self._see(image.roll(_MOVE, _AXES)))
-        )
+        seen = (self._see(image), self._see(image.roll(_MOVE, _AXES)))
+        return Look(found, affine, grid, seen)
 
     def read(self, look: Look, text: str) -> Segmented:
         """Keep of a scan what a text asks for.
@@ -128,13 +127,10 @@ class BrainTextSegmenter(BrainSegmenter):
             return found
         grid = look.grid
         asked, similarity, read = self._ask(look, text)
-        labels = np.zeros_like(found.labels)
-        shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-        corner = np.asarray(grid.origin) - grid.spacing
-        box = (corner, corner + grid.spacing * (np.asarray(grid.size) + 1))
-        for region, values in from_grid(asked[None], grid, shape, look.affine, box):
-            kept = values[0].cpu().numpy() > 0.5
-            labels[region] = np.where(kept, found.labels[region], 0)
+        kept = np.zeros(found.labels.shape, bool, "F")
+        for piece in from_grid(asked[None], grid, kept.shape, look.affine):
+            piece.put(kept, look.affine, piece.values[0] > 0.5)
+        labels = found.labels * kept
         names = {label.index: label.name for label in self.labels}
         chances = {names[i]: round(p, 3) for i, p in zip(self.structures, read, strict=True)}
         evidence: dict[str, Any] = {"read": chances}
@@ -143,7 +139,9 @@ class BrainTextSegmenter(BrainSegmenter):
         confidence = {i: p for i, p in found.confidence.items() if i in left}
         return replace(found, labels=labels, confidence=confidence, evidence=evidence)
 
-    def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
+    def _find_brain(
+        self, data: NDArray[Any], affine: NDArray[np.float64]
+    ) -> tuple[WorldGrid, Tensor] | None:
         self._window = super()._find_brain(data, affine)
         return self._window
 

@@ -208,6 +208,14 @@ def config_of(recipe: CropRecipe, network: SubvoxelUNetConfig) -> dict[str, Any]
     }
 
 
+def _ranges(recipe: CropRecipe, cases: list[Case]) -> dict[str, Any]:
+    """What a scan is compared with; a head that holds the crop is compared by its voxels alone."""
+    ranges = widened([case.features for case in cases])
+    if recipe.locate is None:
+        return ranges
+    return {name: ranges[name] for name in ("scans", "finest_mm", "coarsest_mm")}
+
+
 def card_of(
     recipe: CropRecipe, options: CropTraining, cases: list[Case], facts: dict[str, Any]
 ) -> dict[str, Any]:
@@ -231,5 +239,5 @@ def card_of(
         "metrics": facts["metrics"],
         "intended_use": recipe.intended_use,
         "limits": list(recipe.limits),
-        KEY: widened([case.features for case in cases]),
+        KEY: _ranges(recipe, cases),
     }

@@ -26,6 +26,7 @@ _CHAMBERS = {
 _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 )
+_NUMERALS = "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th".split()
 # Words that say where or how large, not what: no name for a structure on their own.
 _WEAK = frozenset(
     "superior inferior anterior posterior medial lateral upper lower middle mid central left right "
@@ -106,9 +107,8 @@ def spellings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from (content[i:] + content[:i] for i in range(len(content)))
     if len(content) == 2 and content[1].isdigit() and 1 <= int(content[1]) <= len(_ORDINALS):
         number = int(content[1])
-        ending = {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
         yield (_ORDINALS[number - 1], content[0])
-        yield (f"{number}{ending}", content[0])
+        yield (_NUMERALS[number - 1], content[0])
 
 
 def parts(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

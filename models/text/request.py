@@ -31,12 +31,12 @@ _DECLARES = re.compile(
 _MOST_COMPARED = 400  # different words of one sentence that are compared with known ones
 # ... and so is a short finding or its denial. "No lesion in", not "everything without a lesion".
 _REPORTS = re.compile(
-    r"\b(?:unremarkable|intact|within normal limits|normal(?! (?:tissue|brain(?!-stem)))|"
+    r"\b(?:unremarkable|intact|within normal limits|normal(?! (?:tissue|brain\b(?![- ]stem)))|"
     r"age-appropriate|"
     r"(?:no|without|absence of|negative for)(?:\s+\w+){0,3}\s+(?:abnormality|lesion|mass|infarct|"
     r"atrophy|evidence|h(?:a)?emorrhage|(?:o)?edema|change|gliosis|signs?|tumou?r|enhancement)"
     r" (?:of|in|within|involving)|status post|s/p|sparing|spared|resected|agenesis|preserved|"
-    r"compared (?:with|to)|isointense)\b"
+    r"compared (?:with|to)|isointense|ha(?:s|ve) been)\b"
 )
 # Words of who wants something segmented: then "is" states nothing.
 _WANTS = re.compile(
@@ -56,7 +56,9 @@ _FILLER = frozenset(
     "this that these those one ones there without no not except excluding but minus is are be scan "
     "image brain "
     "each every any everything region regions area areas part parts whole entire complete total "
-    "left-sided right-sided i want need would like extract their its head body third fourth".split()
+    "left-sided right-sided i want need would like extract their its head body third fourth "
+    "leave leaving out left-out segmented included needed wanted shown marked ignore omit skip "
+    "include other than save do".split()
 )
 
 

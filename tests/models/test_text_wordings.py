@@ -26,6 +26,7 @@ CEREBELLUM = {name for name in ALL if "cerebell" in name}
         ("segment the cerebellum. Both cerebellar cortices are not to be segmented.",
          {"left cerebellar white matter", "right cerebellar white matter"}),
         ("ignore the noise, and segment the left thalamus", {"left thalamus"}),
+        ("leave out the cerebellum", ALL - CEREBELLUM),
         # short findings
         ("Unremarkable thalami.", set()),
         ("No lesion in the left thalamus.", set()),
@@ -60,6 +61,8 @@ CEREBELLUM = {name for name in ALL if "cerebell" in name}
                         "left nucleus accumbens", "right nucleus accumbens",
                         "left ventral diencephalon", "right ventral diencephalon"}),
         ("FINDINGS: Referred by the gp. Small brainstem.", {"brainstem"}),
+        ("The brainstem is small. The left thalamus has been removed.", {"brainstem"}),
+        ("Normal brainstem and a lesion in the left caudate.", {"left caudate"}),
         # groups and parts
         ("limbic system", {"left hippocampus", "right hippocampus", "left amygdala",
                            "right amygdala"}),

@@ -1,6 +1,7 @@
 """A segmentation network that a text steers.
 
-The image goes through a trained :class:`SubvoxelUNet` (the trunk) whose weights stay as they are.
+The image goes through a trained :class:`SubvoxelUNet` (the trunk), the text through a trained
+:class:`TextEncoder`; the weights of both stay as they are.
 Its deepest features meet the words in a fusion (``models/fusion``); a light decoder brings them
 back up beside the trunk's own features, and each voxel is compared with the text: the similarity
 of voxel and text (Qian et al. 2025, READ, arXiv 2412.17741) plus a correction of the voxel's own
@@ -113,6 +114,9 @@ class TextUNet(nn.Module):
         for parameter in self.trunk.parameters():
             parameter.requires_grad_(False)
         self.text = TextEncoder(config.text)
+        for name, parameter in self.text.named_parameters():
+            # What has learned to read would soon forget it for the few texts of a scan.
+            parameter.requires_grad_(name.startswith("pool."))
         widths, width = config.trunk.widths, config.width
         self.fusion = build_fusion(config.fusion, widths[-1], config.text.width, width)
         self.deepest = nn.Conv3d(widths[-1], width, 1)

@@ -1,8 +1,8 @@
 """Train ``brain-text``: the network of ``brain``, steered by the words of a prompt or report.
 
-First the text encoder learns to read: which structures does a drawn text ask for? Then, with the
-image network as it is, fusion, text decoder and head learn to find what is asked for in
-synthetic scans.
+First the text encoder learns to read: which structures does a drawn text ask for? Then, with
+encoder and image network as they are, fusion, text decoder and head learn to find what is asked for
+in synthetic scans.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ _EMPTY = 0.1  # share of texts that are left empty; then everything is asked for
 _BLOCKS = 6000  # blocks whose loss is computed
 _READ_BATCH = 32
 _GROUPS = 4  # batches that are drawn together and sorted by length: little is padded
-_READING = 0.2  # weight of the text encoder's own loss beside that of the voxels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +193,8 @@ def loss_of(
         loss, dice = sampled_dice_ce(two, right, weights)
         losses.append(loss)
         dices.append(dice[1])
-    reading = F.binary_cross_entropy_with_logits(text.asked.float(), target.to(device))
     scores = torch.stack([torch.stack(dices).nanmean(), exact(text.asked, target.to(device))])
-    return torch.stack(losses).mean() + _READING * reading, scores
+    return torch.stack(losses).mean(), scores
 
 
 def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str, Any]:

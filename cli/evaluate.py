@@ -112,22 +112,22 @@ def evaluate_segment(
     (and comparison.tsv). --data scores 'brain' on drawn scans of held-out maps.
     """
     del debug
-    from mmtool.io.limits import Limits
-    from mmtool.pipelines.devices import choose_device, set_threads
-    from mmtool.pipelines.evaluation.segment import FolderEvaluation, ModelEvaluation
-
     ways = [truth is not None, images is not None, data is not None]
     if sum(ways) != 1 or (truth is None) != (predicted is None) or (images is None) != (not labels):
         raise UsageError(
             "what to score is not clear",
             "give --truth with --predicted, or --images with --labels, or --data",
         )
+    if data is not None and (compare or output):
+        raise UsageError("--data takes no --compare and no --output", "leave them out")
     _check_output(output, overwrite)
+    from mmtool.io.limits import Limits
+    from mmtool.pipelines.devices import choose_device, set_threads
+    from mmtool.pipelines.evaluation.segment import FolderEvaluation, ModelEvaluation
+
     set_threads(threads)
     tell: Callable[[str], None] = _silent if quiet else _tell
     if data is not None:
-        if compare or output:
-            raise UsageError("--data takes no --compare and no --output", "leave them out")
         _synthetic(data, model, holdout or 4, scans, device, seed, json, tell)
         return
     limits = Limits.from_env()

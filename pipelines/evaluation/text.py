@@ -57,7 +57,7 @@ def evaluate_text(
     *,
     holdout: int = 4,
     scans: int = 2,
-    texts: int = 12,
+    texts: int = 8,
     seed: int = 1,
     report: Callable[[str], None] | None = None,
 ) -> list[TextScore]:

@@ -170,10 +170,10 @@ class BrainTextSegmenter(BrainSegmenter):
 
     def _asked(self, seen: Seen, encoded: EncodedText) -> tuple[Tensor, Tensor]:
         net = self.reader
-        steered, fused = net.steer(seen, encoded)
+        steered = net.steer(seen, encoded)
         size = seen.fine.shape[2:]
         parts = [  # some at a time: what the head holds of all blocks is large
-            net.asked(seen, steered, fused, some)
+            net.asked(seen, steered, some)
             for some in torch.split(torch.arange(size.numel(), device=self.device), _BLOCKS)
         ]
         logits = torch.cat([p.logits for p in parts], 1).float()

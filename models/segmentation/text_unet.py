@@ -13,6 +13,7 @@ trunk holds likely there, on the likely side.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from mmtool.models.segmentation.subvoxel_unet import (
 )
 from mmtool.models.text.encoder import EncodedText, TextEncoder, TextEncoderConfig, Tokens
 
+_CERTAIN = 8.0  # logit between a structure that is asked for and one that is not, at the start
 FUSIONS = ("late", "sequential", "progressive")
 
 
@@ -92,6 +94,21 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Steered:
+    """An image under P texts.
+
+    Attributes:
+        features: (P, width, ...) on the grid of the second level.
+        text: (P, text) vectors of the texts, from the fusion.
+        target: (P, similarity) vectors that voxels are compared with.
+    """
+
+    features: Tensor
+    text: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
 class AskedBlocks:
     """What blocks of voxels are to P texts.
 
@@ -140,7 +157,8 @@ class TextUNet(nn.Module):
         )
         self.correct = nn.Linear(config.head, cells)
         self.voxel = nn.Linear(config.head, cells * config.similarity)
-        self.target = nn.Linear(config.text.width, config.similarity)
+        reading = config.text.width + config.text.structures
+        self.target = nn.Linear(reading, config.similarity)
         self.classes = nn.Linear(2 * (config.trunk.classes - 1), config.similarity)
 
     @property
@@ -154,15 +172,12 @@ class TextUNet(nn.Module):
         fine = torch.cat([self.trunk.decoded(skips), cells], 1)
         return Seen(skips, fine, self.trunk.head(fine))
 
-    def steer(self, seen: Seen, text: EncodedText) -> tuple[Tensor, Fused]:
-        """Text-aware features.
+    def steer(self, seen: Seen, text: EncodedText) -> Steered:
+        """Text-aware features and the vectors that voxels are compared with.
 
         Args:
             seen: Of one image (batch of 1).
             text: Of P texts.
-
-        Returns:
-            (P, width, ...) features on the second level's grid, and what the fusion gave.
         """
         prompts = len(text.words)
         deep = seen.skips[-1].expand(prompts, *seen.skips[-1].shape[1:])
@@ -173,28 +188,28 @@ class TextUNet(nn.Module):
         for lift, mix, skip in zip(self.lift, self.mix, seen.skips[-2:0:-1], strict=True):
             size = [int(n) for n in skip.shape[2:]]
             x = mix(lift(skip) + F.interpolate(x, size=size, mode="trilinear"))
-        return x, fused
+        target = self.target(torch.cat([fused.text, text.asked.tanh()], -1))
+        return Steered(x, fused.text, target)
 
-    def asked(self, seen: Seen, steered: Tensor, fused: Fused, chosen: Tensor) -> AskedBlocks:
+    def asked(self, seen: Seen, steered: Steered, chosen: Tensor) -> AskedBlocks:
         """Logits of some blocks.
 
         Args:
             seen: Of one image.
-            steered: (P, width, ...) of :meth:`steer`.
-            fused: Of P texts.
+            steered: The image under P texts.
             chosen: (N,) flat indices on the grid of blocks.
         """
         size = [int(n) for n in seen.fine.shape[2:]]
-        up = F.interpolate(steered.float(), size=size, mode="trilinear")
+        up = F.interpolate(steered.features.float(), size=size, mode="trilinear")
         picked = up.flatten(2)[..., chosen].transpose(1, 2)  # (P, N, width)
         fine = seen.fine[0].flatten(1)[:, chosen].T
         prompts, blocks = picked.shape[:2]
-        text = fused.text[:, None].expand(-1, blocks, -1)
+        text = steered.text[:, None].expand(-1, blocks, -1)
         hidden = self.head(torch.cat([fine.expand(prompts, -1, -1), picked, text], -1))
         cells = self.config.trunk.block**3
         voxels = self.voxel(hidden).reshape(prompts, blocks, cells, -1)
         voxels = voxels + self.classes(self._likely(seen, chosen))
-        similarity = torch.einsum("pncs,ps->pnc", voxels, self.target(fused.text))
+        similarity = torch.einsum("pncs,ps->pnc", voxels, steered.target)
         return AskedBlocks(self.correct(hidden) + similarity, similarity)
 
     def _likely(self, seen: Seen, chosen: Tensor) -> Tensor:
@@ -204,6 +219,26 @@ class TextUNet(nn.Module):
         likely = logits[:-1].softmax(0)[1:]
         left = logits[-1].sigmoid()
         return torch.cat([likely * left, likely * (1 - left)]).permute(2, 1, 0)
+
+    @torch.no_grad()
+    def start_as_selection(self, places: Sequence[Sequence[int]]) -> None:
+        """Begin with what is known: a voxel is asked for if its likely structure is.
+
+        What is learned then is where that is not enough.
+
+        Args:
+            places: For each structure that the text encoder knows, its places among the classes
+                on the left (0 ...) and on the right (classes - 1 ...), background left out.
+        """
+        for layer in (self.voxel, self.correct, self.target, self.classes):
+            layer.weight.mul_(0.1)
+            layer.bias.zero_()
+        self.correct.bias.fill_(-_CERTAIN / 2)
+        for structure, ways in enumerate(places):
+            self.classes.weight[structure] = 0
+            self.classes.weight[structure, list(ways)] = 1
+            self.target.weight[structure] = 0
+            self.target.weight[structure, self.config.text.width + structure] = _CERTAIN
 
     def forward(self, image: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Class logits and the logit of being asked for.
@@ -216,10 +251,10 @@ class TextUNet(nn.Module):
             (outputs, I, J, K) logits of the trunk, and (P, I, J, K).
         """
         seen = self.see(image)
-        steered, fused = self.steer(seen, self.text(tokens))
+        steered = self.steer(seen, self.text(tokens))
         size = seen.fine.shape[2:]
         every = torch.arange(size.numel(), device=image.device)
-        logits = self.asked(seen, steered, fused, every).logits
+        logits = self.asked(seen, steered, every).logits
         blocks = logits.transpose(1, 2).reshape(*logits.shape[::2], *size)
         block = self.config.trunk.block
         return unfold_blocks(seen.logits, block)[0], unfold_blocks(blocks, block)[:, 0]

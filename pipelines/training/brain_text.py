@@ -141,6 +141,9 @@ def train_brain_text(options: TextTraining, *, report: Report | None = None) -> 
     net = TextUNet(config)
     net.trunk.load_state_dict(load_state(trunk))
     net.text.load_state_dict(read)
+    table = sided_table()[1:]  # (classes, 2): right, left
+    both = [*table[:, 1].tolist(), *table[:, 0].tolist()]
+    net.start_as_selection([[n for n, label in enumerate(both) if label == i] for i in INDICES])
     run = TrainingRun(net, replace(options, start=""), config.to_json())
     loader = DataLoader(
         SyntheticScans(options, run.step // PAINTS),
@@ -184,8 +187,7 @@ def loss_of(
         with torch.no_grad():
             seen = net.see(image)
         text = net.text(tokenise([p.text for p in prompts], net.config.text).to(device))
-        steered, fused = net.steer(seen, text)
-        logits = net.asked(seen, steered, fused, chosen).logits
+        logits = net.asked(seen, net.steer(seen, text), chosen).logits
     weights = weight.to(device).expand(truth.shape[1], -1).flatten()
     losses, dices = [], []
     for row, right in zip(logits.float().transpose(1, 2).flatten(1), truth.flatten(1), strict=True):

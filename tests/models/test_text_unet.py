@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ TEXTS = ["left hippocampus", "", "both thalami, but not the brainstem. Nothing e
 
 def net(fusion: str) -> TextUNet:
     torch.manual_seed(0)
-    return TextUNet(TextUNetConfig(TRUNK, READER, fusion, width=8, similarity=4, head=12)).eval()
+    return TextUNet(TextUNetConfig(TRUNK, READER, fusion, width=8, similarity=6, head=12)).eval()
 
 
 def test_words_alike_share_buckets_and_case_does_not_matter() -> None:
@@ -109,11 +111,31 @@ def test_some_blocks_get_the_logits_that_they_get_among_all(name: str) -> None:
     image, tokens = torch.randn(1, 1, 16, 8, 8), tokenise(TEXTS, READER)
     _, whole = model(image, tokens)
     seen = model.see(image)
-    steered, fused = model.steer(seen, model.text(tokens))
+    steered = model.steer(seen, model.text(tokens))
     chosen = torch.tensor([3, 17, 100])
-    some = model.asked(seen, steered, fused, chosen).logits
+    some = model.asked(seen, steered, chosen).logits
     blocks = fold_blocks(whole[:, None], 2).flatten(2)[..., chosen].transpose(1, 2)
     torch.testing.assert_close(some, blocks, rtol=1e-4, atol=1e-5)
+
+
+def test_it_starts_as_a_selection_of_what_the_image_network_holds_likely() -> None:
+    """Two classes with sides: left and right of the first, the second as a midline structure."""
+    model = net("late")
+    model.start_as_selection([(0,), (2,), (1, 3), (), ()])
+    seen = model.see(torch.randn(1, 1, 16, 16, 8))
+    text = model.text(tokenise(["a", "b"], READER))
+    asked = torch.tensor([[9.0, -9, -9, 0, 0], [-9, -9, 9, 0, 0]])
+    steered = model.steer(seen, dataclasses.replace(text, asked=asked))
+    logits = torch.full_like(seen.logits, -9.0)
+    # Every voxel of the first block is the first class on the left, of the others the second.
+    cells = logits.reshape(4, 8, -1)
+    cells[1, :, 0], cells[2, :, 1:], cells[3, :, 0] = 9.0, 9.0, 9.0
+    seen = dataclasses.replace(seen, logits=cells.reshape(seen.logits.shape))
+    found = model.asked(seen, steered, torch.arange(4)).logits
+    assert (found[0, 0] > 1).all()
+    assert (found[0, 1:] < -1).all()
+    assert (found[1, 0] < -1).all()
+    assert (found[1, 1:] > 1).all()
 
 
 def test_only_the_reading_part_learns() -> None:

@@ -22,6 +22,7 @@ from mmtool.pipelines.samplesheet import BatchItem, items_from_paths, items_from
 
 # About this run or this terminal, not about the result: a replay chooses them anew.
 _PLACE = ("inputs", "samplesheet", "output", "shard", "resume", "overwrite", "dry_run", "config")
+_MACHINE = ("max_memory",)
 _TERMINAL = ("json", "verbose", "quiet", "debug")
 
 
@@ -104,7 +105,7 @@ def _options(
         shard=parse_shard(common.shard, os.environ, several=several),
         threads=common.threads,
         seed=common.seed,
-        arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_TERMINAL)},
+        arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_MACHINE, *_TERMINAL)},
         path_params=MAYBE_PATHS,
     )
 

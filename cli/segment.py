@@ -98,6 +98,7 @@ def segment(
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
+    max_memory: shared.MaxMemory = None,
     seed: shared.Seed = 0,
     samplesheet: shared.SampleSheet = None,
     shard: shared.Shard = None,
@@ -120,13 +121,15 @@ def segment(
     """
     arguments = dict(locals())
     from mmtool.io.limits import Limits
+    from mmtool.pipelines.memory import parse_memory
     from mmtool.pipelines.places import BidsLayout
     from mmtool.pipelines.segment import SegmentOptions, SegmentTask
 
+    limit = None if max_memory is None else parse_memory(max_memory)
     known = SegmentOptions.__dataclass_fields__
     options = SegmentOptions(**{k: v for k, v in arguments.items() if k in known})
     run_task(
-        SegmentTask(options, Limits.from_env()),
+        SegmentTask(options, Limits.from_env(), limit),
         inputs or [],
         shared.Common.of(arguments),
         columns=("text", "series"),

@@ -64,11 +64,13 @@ class ItemResult:
         summary: Plain data for ``run.json`` and ``--json``.
         inputs_sha256: Path of each file read -> hash.
         error: Set when the outputs are kept but the item must count as failed.
+        expected_memory: Peak of the process's memory as it was estimated beforehand, bytes.
     """
 
     summary: dict[str, Any] = field(default_factory=dict)
     inputs_sha256: dict[str, str] = field(default_factory=dict)
     error: MMToolError | None = None
+    expected_memory: int | None = None
 
 
 class Task(Protocol):
@@ -337,6 +339,7 @@ class _Runner:
                 started=started,
                 seconds=seconds,
                 peak_memory_mb=peak_memory_mb(),
+                expected_memory=result.expected_memory,
                 threads=self.threads,
                 seed=self.options.seed,
                 error=result.error,

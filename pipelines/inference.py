@@ -27,6 +27,8 @@ from mmtool.types import Label
 WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
 _WHOLE = 8_000_000  # voxels of the working grid that are searched for the brain in one pass
 _LEAST_BRAIN_ML = 100.0
+_PASS_BYTES, _ENSEMBLE_BYTES = 190, 480  # a voxel, of one pass and of the four
+_KEPT_BYTES = 160_000_000  # what libraries allocate when they are first used, and keep
 # Mean probability of the chosen classes. Heads of any contrast, with tumours, noise or thick slices
 # stay at 0.65 or above; thighs, hearts, PET, noise and balls below 0.64 (docs/benchmarks.md).
 _LEAST_CERTAINTY = 0.645
@@ -138,11 +140,17 @@ class BrainSegmenter:
         return Segmented(labels, True, confidence, certainty, brain, doubt)
 
     def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
-        """Peak beside the data: a float copy, the maps of the window, and the outputs."""
-        del affine
+        """Peak beside the data; the bytes per voxel were measured (docs/benchmarks.md)."""
         voxels = math.prod(shape)
-        window = math.prod(WINDOW) * 4 * (4 * (len(self.classes) + 1) + 64)
-        return 8 * voxels + window
+        size = WorldGrid.covering(shape, affine, self.spacing, self.net.multiple).size
+        whole, window = math.prod(size), math.prod(WINDOW)
+        search = 9 * whole + _PASS_BYTES * (whole if whole <= _WHOLE else window)
+        reach = np.asarray(WINDOW) * self.spacing / np.linalg.norm(affine[:3, :3], axis=0)
+        _, j, k = sorted(np.minimum(np.ceil(reach), shape).tolist())
+        planes = 4 * (len(self.classes) + 2) * 6 * int(j * k)
+        predict = 4 * whole + _ENSEMBLE_BYTES * window + 2 * voxels + planes
+        # A grey background is found by connected pieces (32 bits) and its copy made dark.
+        return _KEPT_BYTES + max(search, predict, 6 * voxels)
 
     def _find_brain(
         self, data: NDArray[Any], affine: NDArray[np.float64]

@@ -63,6 +63,7 @@ class RunFacts:
         threads: Threads of torch, None where it was not used.
         seed: Seed of the run.
         error: Set when the outputs were kept but the item counts as failed.
+        expected_memory: Peak memory as it was estimated before the run, bytes; None if it wasn't.
     """
 
     command: str
@@ -80,6 +81,7 @@ class RunFacts:
     threads: int | None
     seed: int
     error: MMToolError | None = None
+    expected_memory: int | None = None
 
 
 def versions() -> dict[str, str]:
@@ -134,6 +136,8 @@ def write_record(folder: Path, target: Path, facts: RunFacts, record: str = RECO
         "peak_memory_mb": dict(facts.peak_memory_mb),
         "versions": versions(),
     }
+    if facts.expected_memory is not None:
+        content["expected_memory_mb"] = round(facts.expected_memory / 1e6, 1)
     if home == target:
         _write_crate(folder, facts, content)
     else:

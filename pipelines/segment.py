@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,13 +24,14 @@ from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
+from mmtool.pipelines.memory import memory_limit, require_memory, resident_bytes
 from mmtool.pipelines.places import bids_scan
 from mmtool.pipelines.requested import Requested, hash_text, read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
 from mmtool.pipelines.segmenter import Segmented, Segmenter, TextSegmenter
 from mmtool.pipelines.segmenters import load_segmenter
-from mmtool.types import Volume
+from mmtool.types import ScanHeader, Volume
 
 _MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM", "OT")
 
@@ -63,10 +65,17 @@ class SegmentOptions(Wanted):
 
 @dataclass
 class SegmentTask:
-    """The work of ``mmtool segment`` for the batch runner."""
+    """The work of ``mmtool segment`` for the batch runner.
+
+    Attributes:
+        options: What is asked for.
+        limits: Bounds of the readers.
+        max_memory: Bytes that the process may hold; None for what the machine has.
+    """
 
     options: SegmentOptions
     limits: Limits = field(default_factory=Limits)
+    max_memory: int | None = None
     command: str = "segment"
     _files: ModelFiles | None = None
     _segmenter: Segmenter | None = None
@@ -118,11 +127,19 @@ class SegmentTask:
         options = self._of(item)
         segmenter = self._loaded()
         request = self._request(options, segmenter)
+        need = 0
+
+        def fits(header: ScanHeader) -> None:
+            nonlocal need
+            need = expected_memory(segmenter, header)
+            require_memory(need, memory_limit(self.max_memory), str(item.inputs[0]))
+
         scan = read_volume(
             item.inputs[0],
             limits=self.limits,
             series=options.series,
             resample_irregular=options.resample_irregular,
+            on_header=fits,
         )
         _check_modality(scan, segmenter, options)
         if options.rtstruct:
@@ -155,6 +172,7 @@ class SegmentTask:
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},
             error=result.disagreement() if options.strict_text else None,
+            expected_memory=need,
         )
 
     def _request(self, options: SegmentOptions, segmenter: Segmenter) -> Requested | None:
@@ -178,6 +196,13 @@ class SegmentTask:
             text = None if request is None else request.words
             return segmenter(data, affine, uncertainty=options.uncertainty, text=text)
         return segmenter(data, affine, uncertainty=options.uncertainty)
+
+
+def expected_memory(segmenter: Segmenter, header: ScanHeader) -> int:
+    """Peak of this process's memory, bytes, if it segments a scan: stated before it is read."""
+    work = segmenter.memory_bytes(header.shape, header.affine)
+    results = 4 * math.prod(header.shape)  # label map, organ mask, what is asked for, an array more
+    return resident_bytes() + max(header.reading_bytes, header.held_bytes + max(work, results))
 
 
 def _check_modality(scan: Volume, segmenter: Segmenter, options: SegmentOptions) -> None:

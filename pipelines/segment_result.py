@@ -102,11 +102,18 @@ class SegmentResult:
         for label in self.table:
             if label != self.whole:
                 keep[label.index] = label.index
-        chosen = keep[labels]
-        if self.whole in self.table and self.whole is not None and self.found.whole is not None:
-            excluded = () if self.request is None else self.request.request.excluded
-            rest = (chosen == 0) & self.found.whole & ~np.isin(labels, tuple(excluded))
-            chosen[rest] = self.whole.index
+        fill = self.whole is not None and self.whole in self.table
+        if not fill and all(keep[label.index] for label in self.known):
+            return labels
+        excluded = () if self.request is None else tuple(self.request.request.excluded)
+        organ = self.found.whole if fill else None
+        chosen = np.empty_like(labels)
+        for k in range(labels.shape[2]):  # an index of a whole volume would be copied as int64
+            plane = keep[labels[:, :, k]]
+            if organ is not None and self.whole is not None:
+                rest = (plane == 0) & organ[:, :, k] & ~np.isin(labels[:, :, k], excluded)
+                plane[rest] = self.whole.index
+            chosen[:, :, k] = plane
         return chosen
 
     def write(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:

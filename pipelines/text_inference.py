@@ -23,6 +23,7 @@ from mmtool.pipelines.world_grid import WorldGrid
 _POINTS = 30  # similarity points that are kept for the audit
 _NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
 _BLOCKS = 1 << 15
+_SEEN = 400_000_000  # bytes: features and logits of two passes, and those of the blocks at work
 _MOVE, _AXES = (1, 1, 1), (0, 1, 2)
 _APART_MM = 8.0  # points are at least this far from each other
 
@@ -98,6 +99,10 @@ class BrainTextSegmenter(BrainSegmenter):
         """
         look = self.look(data, affine, uncertainty=uncertainty)
         return look.found if text is None else self.read(look, text)
+
+    def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
+        """That of ``brain``, and what is kept of the scan while it is asked."""
+        return super().memory_bytes(shape, affine) + _SEEN
 
     def look(
         self, data: NDArray[Any], affine: NDArray[np.float64], *, uncertainty: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mmtool.errors import InputError, LimitError
 from mmtool.io.geometry import check_shape, checked_affine
 from mmtool.io.limits import Limits
-from mmtool.types import Volume, VolumeSource
+from mmtool.types import ScanHeader, Volume, VolumeSource
 
 # What the parsers below throw at broken files, found by mutation tests.
 _BROKEN = (
@@ -60,7 +60,14 @@ def sniff(head: bytes) -> str:
     return ""
 
 
-def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
+def read(
+    path: Path,
+    kind: str,
+    *,
+    sha256: str,
+    limits: Limits,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> Volume:
     """Read one volume.
 
     Args:
@@ -68,6 +75,7 @@ def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
         kind: What :func:`sniff` said.
         sha256: Hash of the file.
         limits: Bounds.
+        on_header: Called before the voxels are read.
 
     Returns:
         Data as integers where the file has unscaled integers, else float32.
@@ -78,8 +86,9 @@ def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
     try:
         with _opened(path, kind) as image:
             _check_size(image, path, limits)
-            data = _voxels(image, path)
             affine = checked_affine(image.affine, path.name)
+            on_header(_header(image, affine))
+            data = _voxels(image, path)
             header = image.header.copy()
     except _BROKEN as error:
         raise InputError(
@@ -137,6 +146,19 @@ def _check_size(image: Any, path: Path, limits: Limits) -> None:
         )
 
 
+def _header(image: Any, affine: NDArray[np.float64]) -> ScanHeader:
+    i, j, k = (int(n) for n in image.shape[:3])
+    dtype, voxels = image.get_data_dtype(), i * j * k
+    scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+    stored = voxels * int(dtype.itemsize)
+    if scaled:  # nibabel scales integers in float64
+        return ScanHeader((i, j, k), affine, stored + 12 * voxels, 4 * voxels)
+    if dtype.itemsize > 4:
+        return ScanHeader((i, j, k), affine, stored + 4 * voxels, 4 * voxels)
+    swapped = 0 if dtype.isnative else stored
+    return ScanHeader((i, j, k), affine, stored + swapped, stored)
+
+
 def _voxels(image: Any, path: Path) -> NDArray[Any]:
     """(I, J, K) integers as stored, or float32."""
     dtype = image.get_data_dtype()
@@ -148,7 +170,7 @@ def _voxels(image: Any, path: Path) -> NDArray[Any]:
     data = np.asarray(image.dataobj)
     data = data.reshape(data.shape[:3])
     if data.dtype.kind == "f":
-        return np.ascontiguousarray(data, np.float32)
+        return np.asarray(data, np.float32)
     if data.dtype.itemsize > 4:
         return data.astype(np.float32)
     return np.asarray(data, data.dtype.newbyteorder("="))

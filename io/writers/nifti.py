@@ -42,7 +42,8 @@ def write_label_nifti(labels: NDArray[np.integer[Any]], like: Volume, path: Path
     top = int(labels.max(initial=0))
     if top > 65535 or int(labels.min(initial=0)) < 0:
         raise ValueError(f"labels from {labels.min()} to {top} don't fit into 16 bits")
-    image = nibabel.Nifti1Image(labels.astype(np.uint8 if top < 256 else np.uint16), like.affine)
+    kind = np.uint8 if top < 256 else np.uint16
+    image = nibabel.Nifti1Image(labels.astype(kind, copy=False), like.affine)
     image.header.set_intent("label")
     image.header["cal_max"], image.header["cal_min"] = top, 0
     _write(image, like, path)
@@ -71,11 +72,12 @@ def write_map_nifti(values: NDArray[np.floating[Any]], like: Volume, path: Path)
 
 def _write(image: Any, like: Volume, path: Path) -> None:
     _place(image, like)
-    data = image.to_bytes()
-    with replace_into(path) as temporary:
+    with replace_into(path) as temporary, temporary.open("wb") as raw:
         if path.suffix == ".gz":
-            data = gzip.compress(data, _GZIP_LEVEL, mtime=0)
-        temporary.write_bytes(data)
+            with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(raw)
 
 
 def write_class_niftis(

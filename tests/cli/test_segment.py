@@ -344,3 +344,34 @@ def test_twenty_scans_killed_in_the_middle_and_resumed(head: Path, tmp_path: Pat
         assert (out / name / "run.json").stat().st_mtime_ns == written
     first = (out / "p00/segmentation.nii.gz").read_bytes()
     assert all((out / n / "segmentation.nii.gz").read_bytes() == first for n in names)
+
+
+def test_more_memory_than_allowed_is_exit_5_before_the_voxels_are_read(
+    head: Path, tmp_path: Path, mmtool
+) -> None:
+    import gzip
+
+    cut = tmp_path / "cut.nii"
+    cut.write_bytes(gzip.decompress(head.read_bytes())[:352])  # a header, and not one voxel
+    done = mmtool("segment", cut, "--max-memory", "300M", "-o", tmp_path / "out")
+    assert done.returncode == 5, done.stderr
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"mmtool: error: {cut} needs about 0.")
+    assert error.endswith("the limit is 0.29 GiB (--max-memory)")
+    assert hint.startswith("hint: give the job more memory")
+    again = mmtool("segment", cut, "-o", tmp_path / "out", MMTOOL_MAX_MEMORY="300MB")
+    assert again.returncode == 5, again.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_size_of_memory_is_exit_2(head: Path, tmp_path: Path, mmtool) -> None:
+    done = mmtool("segment", head, "--max-memory", "lots", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "'lots' is no size of memory" in done.stderr
+
+
+def test_the_estimate_is_true_and_recorded(prompted: Path) -> None:
+    record = json.loads((prompted / "run.json").read_text())
+    expected, peak = record["expected_memory_mb"], record["peak_memory_mb"]["cpu"]
+    assert peak <= expected <= 2 * peak
+    assert "max_memory" not in record["arguments"]

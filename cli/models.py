@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from mmtool.cli import options as shared
 from mmtool.errors import MMToolError, ModelError
 
 models_app = typer.Typer(
-    help="List, show and verify models. Example: mmtool models show brain", no_args_is_help=True
+    help="List, show, verify and import models. Example: mmtool models show brain",
+    no_args_is_help=True,
 )
 
 
@@ -86,3 +88,43 @@ def verify(
             typer.echo("\t".join(row.values()))
     if bad:
         raise ModelError(f"{len(bad)} model(s) altered: {', '.join(bad)}", "install mmtool again")
+
+
+@models_app.command("import")
+def import_command(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="MONAI bundle, nnU-Net v2, MeshNet or mmtool model folder.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name to use it by; default that of the folder.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Command that will use it.")] = "segment",
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, where the folder does not say.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model of the same name.")
+    ] = False,
+    json: shared.Json = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Copy a model into MMTOOL_MODELS, with a card. Example: mmtool models import spleen_ct_bundle
+
+    The model is loaded once first: what cannot be run is not imported. Only its configuration,
+    weights and licence are copied; nothing of it is executed.
+    """
+    del debug
+    from mmtool.models.card import CARD
+    from mmtool.pipelines.model_import import ImportRequest, import_model, user_root
+
+    request = ImportRequest(folder, name, task, licence, overwrite)
+    made = import_model(request, user_root())
+    if json:
+        typer.echo((made / CARD).read_text(encoding="utf-8").rstrip("\n"))
+        return
+    typer.echo(made)

@@ -11,6 +11,9 @@ Required keys of ``card.json``:
   the 95 % interval; ``baseline`` is ``{name, value}`` or null.
 - ``intended_use``, ``limits``: words, or lists of sentences.
 
+An imported model has ``format`` (its kind) and the hashes of all its files; what those who made it
+do not say may be missing: ``data``, ``training`` and ``metrics``; ``use`` may be ``unknown``.
+
 Further keys are kept and shown under their name.
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from mmtool.errors import ModelError
@@ -25,13 +29,20 @@ from mmtool.errors import ModelError
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "card.json"
+OWN = "mmtool"  # the format of models that mmtool trained
 
 _WORDS = ("task", "name", "version", "summary", "licence")
 _USES = ("any", "research")
+_SAID = {
+    "any": "any use",
+    "research": "RESEARCH USE ONLY (the training data ask for it)",
+    "unknown": "not stated by those who made it",
+}
 _DATA = ("name", "source", "licence", "use", "n")
 _TRAINING = ("command", "seed", "seconds", "hardware", "iterations")
 _METRIC = ("name", "value", "low", "high", "n", "set", "baseline")
-_KNOWN = {*_WORDS, "use", "data", "training", "sha256", "metrics", "intended_use", "limits"}
+_KNOWN = {*_WORDS, "format", "use", "data", "training", "sha256", "metrics"}
+_KNOWN |= {"intended_use", "limits"}
 
 
 def check_card(card: Mapping[str, Any], where: str) -> None:
@@ -53,20 +64,33 @@ def _problems(card: Mapping[str, Any]) -> Iterable[str]:
     for key in _WORDS:
         if not isinstance(card.get(key), str) or not card[key].strip():
             yield f"'{key}' must be words"
+    yield from _hash_problems(card)
+    for key in ("intended_use", "limits"):
+        if not _sentences(card.get(key)):
+            yield f"'{key}' must be words or a list of sentences"
+    if card.get("format", OWN) != OWN:
+        if not isinstance(card["format"], str) or card.get("use") not in (*_USES, "unknown"):
+            yield "'format' must be words, and 'use' 'any', 'research' or 'unknown'"
+        return
     if card.get("use") not in _USES:
         yield "'use' must be 'any' or 'research'"
     yield from _table_problems(card.get("data"), "data", _DATA)
     yield from _table_problems([card.get("training")], "training", _TRAINING)
     yield from _table_problems(card.get("metrics"), "metrics", _METRIC)
     yield from _metric_problems(card.get("metrics") or ())
+
+
+def _hash_problems(card: Mapping[str, Any]) -> Iterable[str]:
+    """Hashes of the files; a name may not lead out of the folder."""
     hashes = card.get("sha256")
-    for name in (WEIGHTS, CONFIG):
-        digest = hashes.get(name) if isinstance(hashes, dict) else None
+    hashes = hashes if isinstance(hashes, dict) else {}
+    needed = (WEIGHTS, CONFIG) if card.get("format", OWN) == OWN else tuple(hashes)[:1] or ("",)
+    for name in {*needed, *hashes}:
+        digest = hashes.get(name)
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            yield f"'sha256' must hold the hash of {name}"
-    for key in ("intended_use", "limits"):
-        if not _sentences(card.get(key)):
-            yield f"'{key}' must be words or a list of sentences"
+            yield f"'sha256' must hold the hash of {name or 'each file'}"
+        if PurePosixPath(name).is_absolute() or ".." in name or "\\" in name:
+            yield "'sha256' names a file outside the folder"
 
 
 def _table_problems(rows: Any, key: str, columns: tuple[str, ...]) -> Iterable[str]:
@@ -102,21 +126,26 @@ def render_card(card: Mapping[str, Any]) -> str:
         card: A checked card.
     """
     lines = [f"# {card['name']} {card['version']} ({card['task']})", "", card["summary"], ""]
-    use = "any use" if card["use"] == "any" else "RESEARCH USE ONLY (the training data ask for it)"
-    lines += [f"- licence: {card['licence']}", f"- use: {use}", "", "## Data"]
-    for row in card["data"]:
-        lines.append(
-            f"- {row['name']}, n = {row['n']}: {row['source']}"
-            f" (licence {row['licence']}; use {row['use']})"
-        )
-    lines += ["", "## Training", *_training(card["training"])]
+    lines += [f"- licence: {card['licence']}", f"- use: {_SAID[card['use']]}"]
+    if "format" in card:
+        lines.append(f"- format: {card['format']}")
+    if card.get("data"):
+        lines += ["", "## Data", *(_data_line(row) for row in card["data"])]
+    if card.get("training"):
+        lines += ["", "## Training", *_training(card["training"])]
     lines += ["", "## Hashes (SHA-256)", *(f"- {k}: {v}" for k, v in card["sha256"].items())]
-    lines += ["", "## Metrics (95 % interval)", *(_metric_line(m) for m in card["metrics"])]
+    if card.get("metrics"):
+        lines += ["", "## Metrics (95 % interval)", *(_metric_line(m) for m in card["metrics"])]
     lines += ["", "## Intended use", *(f"- {s}" for s in _sentences(card["intended_use"]))]
     lines += ["", "## What it cannot do", *(f"- {s}" for s in _sentences(card["limits"]))]
     for key in sorted(set(card) - _KNOWN):
         lines += ["", f"## {key.replace('_', ' ').capitalize()}", *_free(card[key])]
     return "\n".join(lines)
+
+
+def _data_line(row: Mapping[str, Any]) -> str:
+    rights = f"licence {row['licence']}; use {row['use']}"
+    return f"- {row['name']}, n = {row['n']}: {row['source']} ({rights})"
 
 
 def _training(training: Mapping[str, Any]) -> list[str]:

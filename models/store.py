@@ -2,14 +2,13 @@
 
 A model is a folder ``<task>/<name>/`` with ``model.safetensors``, ``config.json`` and
 ``card.json``. It is looked for in the folder of ``MMTOOL_MODELS`` (if set) and in the installed
-package. Nothing is ever downloaded, and nothing of a model folder is executed: the config is
-plain JSON, the weights are tensors.
+package. Folders of models that others made (``outside.py``) are taken too; imported ones have a
+card with the hashes of their files. Nothing is ever downloaded, and nothing of a model folder is
+executed: the config is plain JSON, the weights are tensors.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,12 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmtool.errors import ModelError
-from mmtool.models.card import CARD, CONFIG, WEIGHTS, check_card
+from mmtool.models.card import CARD, CONFIG, OWN, WEIGHTS, check_card
+from mmtool.models.files import hash_file, read_json_object
+from mmtool.models.outside import (
+    LOOKED_FOR,
+    outside_card,
+    recognise,
+    weight_files,
+    weights_digest,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_MAX_JSON = 8 << 20  # bytes; an honest config or card has some kilobytes
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,13 @@ class ModelFiles:
         task: Command that it serves, e.g. ``segment``.
         name: Name as in its card.
         folder: Where it lies.
-        config: Content of ``config.json``.
-        card: Content of ``card.json``.
-        weights: Path of ``model.safetensors``.
-        weights_sha256: Its hash; equal to that in the card.
+        config: Content of ``config.json``; empty for an outside model.
+        card: Content of ``card.json``, or what an outside folder says of itself.
+        weights: Path of ``model.safetensors``, or of the first file of weights.
+        weights_sha256: Its hash, equal to that in the card; of several files the hash of their
+            ``sha256sum`` listing.
+        format: ``mmtool``, or the kind of an outside model.
+        verified: Whether the files were compared with the hashes of a card.
     """
 
     task: str
@@ -48,6 +56,8 @@ class ModelFiles:
     card: dict[str, Any]
     weights: Path
     weights_sha256: str
+    format: str = OWN
+    verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,10 +102,8 @@ def list_models(
 def _folders(where: tuple[Path, ...]) -> Iterator[Path]:
     for root in where:
         if root.is_dir():
-            yield from sorted(p.parent for p in root.glob(f"*/*/{WEIGHTS}"))
-            yield from sorted(
-                p.parent for p in root.glob(f"*/*/{CARD}") if not (p.parent / WEIGHTS).exists()
-            )
+            found = {p.parent for name in (WEIGHTS, CARD) for p in root.glob(f"*/*/{name}")}
+            yield from sorted(p for p in found if not p.name.startswith("."))
 
 
 def find_model(task: str | None, name: str, *, where: tuple[Path, ...] | None = None) -> Path:
@@ -104,21 +112,21 @@ def find_model(task: str | None, name: str, *, where: tuple[Path, ...] | None = 
     Args:
         task: Task, or None for any.
         name: Name of a model, or path of its folder (with a separator, or an existing folder
-            that holds weights).
+            that holds a model of any known kind).
         where: Folders to search instead of `roots`.
 
     Raises:
         ModelError: There is none of that name.
     """
     path = Path(name)
-    if (path / WEIGHTS).is_file() or (path / CARD).is_file():
+    if (path / WEIGHTS).is_file() or (path / CARD).is_file() or recognise(path):
         return path
     known = list_models(task, where=where)
     for entry in known:
         if entry.name == name:
             return entry.folder
     if os.sep in name or path.is_dir():
-        raise ModelError(f"{name}: no model folder", f"a model folder holds {WEIGHTS} and {CARD}")
+        raise ModelError(f"{name}: no model folder", f"looked for {LOOKED_FOR}")
     names = [e.name for e in known]
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(names) or 'none'};"
@@ -140,31 +148,52 @@ def resolve_model(
         ModelError: Absent, altered, incomplete, or made for another task.
     """
     folder = find_model(task, name_or_path, where=where)
-    card = _checked_card(folder)
+    card, verified = _card_of(folder)
     if card["task"] != task:
         raise ModelError(
             f"{folder}: this model is for '{card['task']}', not for '{task}'",
             "see mmtool models list",
         )
-    digest = _verified(folder, card)
-    config = read_json_object(folder / CONFIG)
-    return ModelFiles(task, card["name"], folder, config, card, folder / WEIGHTS, digest)
+    if verified:
+        _verified(folder, card)
+    kind = card.get("format", OWN)
+    weights = (WEIGHTS,) if kind == OWN else weight_files(folder, kind)
+    if not set(weights) <= set(card["sha256"]):
+        raise ModelError(f"{folder}: weights that its card does not know", "import it again")
+    config = read_json_object(folder / CONFIG) if kind == OWN else {}
+    digest = weights_digest(card["sha256"], weights)
+    first = folder / weights[0]
+    return ModelFiles(task, card["name"], folder, config, card, first, digest, kind, verified)
+
+
+def _card_of(folder: Path) -> tuple[dict[str, Any], bool]:
+    """The card of a folder, and whether it is a file; else what the folder says of itself."""
+    kind = recognise(folder)
+    if kind and not (folder / CARD).is_file():
+        return outside_card(folder, kind), False
+    return _checked_card(folder), True
 
 
 def load_card(
     task: str | None, name: str, *, where: tuple[Path, ...] | None = None
 ) -> dict[str, Any]:
-    """The checked card of a model."""
-    return _checked_card(find_model(task, name, where=where))
+    """The checked card of a model, or what an outside folder says of itself."""
+    return _card_of(find_model(task, name, where=where))[0]
 
 
 def verify(folder: Path) -> str:
     """Compare the files of a model with the hashes of its card; give the weights' hash.
 
     Raises:
-        ModelError: A file is missing or altered.
+        ModelError: A file is missing or altered, or there is no card to compare with.
     """
-    return _verified(folder, _checked_card(folder))
+    card, verified = _card_of(folder)
+    if not verified:
+        raise ModelError(f"{folder}: has no card to compare with", "see mmtool models import")
+    _verified(folder, card)
+    kind = card.get("format", OWN)
+    weights = (WEIGHTS,) if kind == OWN else weight_files(folder, kind)
+    return weights_digest(card["sha256"], weights)
 
 
 def load_state(model: ModelFiles, *, device: str = "cpu") -> dict[str, Tensor]:
@@ -185,48 +214,16 @@ def load_state(model: ModelFiles, *, device: str = "cpu") -> dict[str, Tensor]:
         ) from error
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object of bounded size.
-
-    Raises:
-        ModelError: Missing, too large, or no JSON object.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_JSON + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read", "the model folder is not complete") from error
-    if len(raw) > _MAX_JSON:
-        raise ModelError(f"{path}: larger than {_MAX_JSON >> 20} MiB", "this is no config or card")
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not valid JSON", "the model folder is damaged") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: not a JSON object", "the model folder is damaged")
-    return value
-
-
 def _checked_card(folder: Path) -> dict[str, Any]:
     card = read_json_object(folder / CARD)
     check_card(card, str(folder / CARD))
     return card
 
 
-def _verified(folder: Path, card: Mapping[str, Any]) -> str:
-    digests = {name: _sha256(folder / name) for name in (WEIGHTS, CONFIG)}
-    for name, digest in digests.items():
-        if digest != card["sha256"][name]:
+def _verified(folder: Path, card: Mapping[str, Any]) -> None:
+    for name, digest in card["sha256"].items():
+        if hash_file(folder / name) != digest:
             raise ModelError(
                 f"{folder / name}: altered, its SHA-256 is not the one in the card",
-                "install mmtool again, or train the model again",
+                "install mmtool again, or import or train the model again",
             )
-    return digests[WEIGHTS]
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read", "the model folder is not complete") from error

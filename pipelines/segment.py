@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmtool import __version__
-from mmtool.errors import InputError
+from mmtool.errors import InputError, ModelError
 from mmtool.io.limits import Limits
 from mmtool.io.readers import hash_input, read_volume
 from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
@@ -91,6 +91,8 @@ class SegmentTask:
             "model": files.name,
             "weights_sha256": files.weights_sha256,
             "use": files.card.get("use", "unknown"),
+            "format": files.format,
+            "files_sha256": files.card["sha256"],
             "device": str(self._device),
         }
 
@@ -98,6 +100,7 @@ class SegmentTask:
         if self._segmenter is None:
             self._device = choose_device(self.options.device)
             self._segmenter = load_segmenter(self._model(), self._device)
+            _check_channels(self._segmenter, self.options.model)
         return self._segmenter
 
     def _model(self) -> ModelFiles:
@@ -113,7 +116,7 @@ class SegmentTask:
         known["scan"] = hash_input(item.inputs[0], limits=self.limits, series=options.series)
         if options.text is not None:
             known["text"] = hash_text(options.text, self.limits)
-        known["weights"] = self._model().weights_sha256
+        known["model_files"] = self._model().card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -203,6 +206,15 @@ def expected_memory(segmenter: Segmenter, header: ScanHeader) -> int:
     work = segmenter.memory_bytes(header.shape, header.affine)
     results = 4 * math.prod(header.shape)  # label map, organ mask, what is asked for, an array more
     return resident_bytes() + max(header.reading_bytes, header.held_bytes + max(work, results))
+
+
+def _check_channels(segmenter: Segmenter, name: str) -> None:
+    if len(segmenter.channels) > 1:
+        raise ModelError(
+            f"model '{name}' needs {len(segmenter.channels)} images of each patient "
+            f"({', '.join(segmenter.channels)})",
+            "mmtool segment gives a model one image; choose a model of one channel",
+        )
 
 
 def _check_modality(scan: Volume, segmenter: Segmenter, options: SegmentOptions) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from mmtool.errors import ModelError
+from mmtool.models.card import OWN
+from mmtool.models.outside import MESHNET, MONAI_BUNDLE, NNUNET
 from mmtool.models.store import ModelFiles, load_state, resolve_model
 from mmtool.pipelines.crop_inference import CropSegmenter
 from mmtool.pipelines.inference import BrainSegmenter
@@ -16,8 +18,10 @@ def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
     """Build the network that a model names and load its weights.
 
     Raises:
-        ModelError: The model names a network that is not known here.
+        ModelError: The model names a network or a step that is not known here.
     """
+    if files.format != OWN:
+        return _load_outside(files, device)
     network = files.config.get("network")
     if network == "subvoxel_unet":
         state = load_state(files, device=str(device))
@@ -38,3 +42,22 @@ def _locator(files: ModelFiles, device: torch.device) -> BrainSegmenter | None:
         return None
     found = resolve_model(files.task, str(place["model"]))
     return BrainSegmenter(found.config, load_state(found, device=str(device)), device)
+
+
+def _load_outside(files: ModelFiles, device: torch.device) -> Segmenter:
+    """A model that others made; its kind's code is loaded only now."""
+    if files.format == MESHNET:
+        from mmtool.pipelines.outside.meshnet import MeshNetSegmenter
+
+        return MeshNetSegmenter(files, device)
+    if files.format == MONAI_BUNDLE:
+        from mmtool.pipelines.outside.monai_bundle import BundleSegmenter
+
+        return BundleSegmenter(files, device)
+    if files.format == NNUNET:
+        from mmtool.pipelines.outside.nnunet import NnunetSegmenter
+
+        return NnunetSegmenter(files, device)
+    raise ModelError(
+        f"{files.folder}: unknown format {files.format!r}", "the model needs a newer mmtool"
+    )

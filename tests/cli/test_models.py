@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from outside_models import write_meshnet
 
 METRIC = {"name": "Dice", "value": 0.8, "low": 0.7, "high": 0.9, "n": 4, "set": "x"}
 
@@ -58,3 +59,53 @@ def test_unknown_model_is_exit_4_with_a_suggestion(mmtool, models: Path) -> None
     assert done.returncode == 4
     assert done.stderr.splitlines()[0].startswith("mmtool: error: no model is named 'tinny'")
     assert "did you mean 'tiny'" in done.stderr
+
+
+def test_import_show_verify_and_the_name_is_taken(mmtool, tmp_path: Path) -> None:
+    source = write_meshnet(tmp_path / "tiny mesh")
+    where = {"MMTOOL_MODELS": str(tmp_path / "own")}
+    done = mmtool("models", "import", source, "--licence", "MIT", **where)
+    assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "own/segment/tiny-mesh"))
+    made = tmp_path / "own/segment/tiny-mesh"
+    assert {p.name for p in made.iterdir()} == {
+        "card.json", "colormap.json", "model.json", "model.safetensors",
+    }  # fmt: skip
+    assert [p.name for p in made.parent.iterdir()] == ["tiny-mesh"]
+    shown = mmtool("models", "show", "tiny-mesh", **where).stdout
+    assert "- licence: MIT" in shown
+    assert "not stated by those who made it" in shown
+    assert mmtool("models", "verify", "tiny-mesh", **where).stdout.endswith("intact\n")
+    again = mmtool("models", "import", source, **where)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    assert mmtool("models", "import", source, "--overwrite", **where).returncode == 0
+    with (made / "model.json").open("a") as file:
+        file.write(" ")
+    assert mmtool("models", "verify", "tiny-mesh", **where).returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "words"),
+    [
+        ((), {}, 2, "MMTOOL_MODELS is not set"),
+        (("--name", "../../out"), {"MMTOOL_MODELS": "own"}, 2, "is no name for a model"),
+        (("--name", ".hidden"), {"MMTOOL_MODELS": "own"}, 2, "is no name for a model"),
+        (("--task", "survive"), {"MMTOOL_MODELS": "own"}, 2, "no models can be imported"),
+    ],
+)
+def test_imports_that_are_refused(
+    mmtool, tmp_path: Path, arguments: tuple[str, ...], environment: dict, code: int, words: str
+) -> None:
+    source = write_meshnet(tmp_path / "mesh")
+    done = mmtool("models", "import", source, *arguments, cwd=tmp_path, **environment)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"mesh"}
+
+
+def test_a_folder_that_is_no_model(mmtool, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    done = mmtool("models", "import", tmp_path / "none", MMTOOL_MODELS=str(tmp_path / "own"))
+    assert done.returncode == 4
+    assert "plans.json and dataset.json (nnU-Net v2)" in done.stderr
+    assert not (tmp_path / "own").exists()

@@ -1,0 +1,1 @@
+"""Models that others made, each behind the interface of a segmenter."""

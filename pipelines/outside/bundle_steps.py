@@ -8,6 +8,7 @@ after it become a plan: activation, choice of the class, and which of that happe
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,19 +64,35 @@ _PER_KEY = ("mode", "padding_mode", "align_corners", "dtype")
 _MOST_VOXELS = 2_000_000_000
 
 
+Left = tuple[NDArray[np.float64], tuple[int, ...]]  # affine and shape of a part of a scan
+
+
 @dataclass(frozen=True)
 class Before:
     """Steps before the network.
 
     Attributes:
-        transforms: Array transforms on a (C, X, Y, Z) tensor that carries its affine.
-        cropped: Whether a part of the scan may be cut away.
+        transforms: Names, and array transforms on a (C, X, Y, Z) tensor that carries its affine.
         spacing: Voxel size that the scan is brought to, mm, or None.
     """
 
-    transforms: tuple[Callable[[Any], Any], ...]
-    cropped: bool
+    transforms: tuple[tuple[str, Callable[[Any], Any]], ...]
     spacing: tuple[float, float, float] | None
+
+    def __call__(self, image: Any) -> tuple[Any, Left | None]:
+        """Bring a tensor with its affine to the working grid.
+
+        Returns:
+            It, and the affine and shape of what was left where a part was cut away, or None.
+        """
+        box = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on changes between versions of MONAI
+            for name, step in self.transforms:
+                image = step(image)
+                if name in _CROPS:
+                    box = (image.affine.numpy(), tuple(image.shape[1:]))
+        return image, box
 
     def check_size(self, shape: Sequence[int], mm: Sequence[float], where: str) -> None:
         """Refuse a scan that would become too large to work on.
@@ -83,8 +100,7 @@ class Before:
         Raises:
             InputError: More than two thousand million voxels.
         """
-        target = self.spacing or tuple(mm)
-        voxels = math.prod(n * s / t for n, s, t in zip(shape, mm, target, strict=True))
+        voxels = math.prod(shape) * math.prod(mm) / math.prod(self.spacing or mm)
         if voxels > _MOST_VOXELS:
             raise InputError(
                 f"{where}: the model would work on {voxels:.2g} voxels of this scan",
@@ -103,8 +119,8 @@ def steps_before(config: BundleConfig, chain: Component, key: str) -> Before:
     Raises:
         ModelError: A step or an argument that mmtool has no counterpart for.
     """
-    transforms: list[Callable[[Any], Any]] = []
-    names, spacing = [], None
+    transforms: list[tuple[str, Callable[[Any], Any]]] = []
+    spacing = None
     for part in _parts(config, chain):
         name, keys = _bare(config, part)
         if keys is not None and key not in keys:
@@ -114,11 +130,10 @@ def steps_before(config: BundleConfig, chain: Component, key: str) -> Before:
         if name not in _BEFORE:
             raise config.refuse(part.where, f"is {part.bare}, a step that mmtool does not know")
         arguments = _arguments(config, part, _BEFORE[name], keys, key)
-        transforms.append(_built(config, part, name, arguments))
-        names.append(name)
+        transforms.append((name, _built(config, part, name, arguments)))
         if name == "Spacing":
             spacing = _three(config, part, arguments.get("pixdim"))
-    return Before(tuple(transforms), any(n in _CROPS for n in names), spacing)
+    return Before(tuple(transforms), spacing)
 
 
 def _parts(config: BundleConfig, chain: Component) -> list[Component]:
@@ -189,6 +204,8 @@ def _built(
     from monai import transforms
 
     made: Callable[[Any], Any]
+    if name == "Orientation":
+        arguments = {"labels": None, **arguments}  # left out, it makes MONAI warn
     try:
         made = getattr(transforms, name)(**arguments)
     except Exception as error:

@@ -44,6 +44,7 @@ class Chosen:
 
 
 Choose = Callable[[Tensor], Chosen]
+Kept = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def choose_class(table: tuple[int, ...], *, logits: bool) -> Choose:
@@ -180,7 +181,7 @@ def decide(
     choose: Choose,
     *,
     nearest: tuple[bool, bool, bool] = (False, False, False),
-    cropped: bool = False,
+    kept: Kept | None = None,
 ) -> Chosen:
     """Choose the label of every voxel of a file.
 
@@ -189,7 +190,7 @@ def decide(
         grid: Where the file's voxels lie on it.
         choose: From (C, ...) values to what is chosen.
         nearest: For each axis whether to take the nearest value instead of interpolating.
-        cropped: Voxels beyond the working grid are background, not what lies at its rim.
+        kept: For each axis which voxels the model has seen; the others are background.
 
     Returns:
         Tensors on the processor, in working order of axes.
@@ -197,12 +198,12 @@ def decide(
     shape = tuple(len(p) for p in grid.positions)
     labels = torch.zeros(shape, dtype=torch.uint8)
     probability, doubt = torch.ones(shape), torch.zeros(shape)
-    inside = [torch.from_numpy(m) for m in grid.inside(tuple(maps.shape[1:]))]
+    seen = None if kept is None else [torch.from_numpy(m) for m in kept]
     for part, values in grid.slabs(maps, nearest):
         chosen = choose(values)
         keep = torch.ones(labels[part].shape, dtype=torch.bool)
-        if cropped:
-            keep = inside[0][part, None, None] & inside[1][:, None] & inside[2]
+        if seen is not None:
+            keep = seen[0][part, None, None] & seen[1][:, None] & seen[2]
         labels[part] = chosen.labels.cpu() * keep
         probability[part] = torch.where(keep, chosen.probability.cpu(), 1.0)
         doubt[part] = torch.where(keep, chosen.doubt.cpu(), 0.0)

@@ -66,7 +66,7 @@ class MeshNetSegmenter:
         """Segment a volume; arguments and result as in `Segmenter`."""
         shape = (data.shape[0], data.shape[1], data.shape[2])
         low, high = world_box(shape, affine)
-        grid = WorldGrid.around((low + high) / 2, (SIZE,) * 3, 1.0).aligned(low)
+        grid = WorldGrid.around((low + high) / 2, (SIZE, SIZE, SIZE), 1.0).aligned(low)
         image = to_grid(data, affine, grid, self.device, outside=air_value(data))
         chosen = self._choose(_scaled(_to_lia(image)))
         to_working = np.linalg.inv(_affine(grid)) @ affine

@@ -22,11 +22,12 @@ from mmtool.models.segmentation.monai_nets import build_network
 from mmtool.models.store import ModelFiles
 from mmtool.models.tensors import load_tensors
 from mmtool.pipelines.outside.bundle_config import BundleConfig, Component
-from mmtool.pipelines.outside.bundle_steps import steps_after, steps_before, whole_numbers
+from mmtool.pipelines.outside.bundle_steps import Left, steps_after, steps_before, whole_numbers
 from mmtool.pipelines.outside.decide import (
     AxisMap,
     Choose,
     Chosen,
+    Kept,
     choose_class,
     choose_given,
     choose_regions,
@@ -114,11 +115,11 @@ class BundleSegmenter:
             torch.as_tensor(np.ascontiguousarray(values, np.float32)),
             affine=torch.as_tensor(affine, dtype=torch.float64),
         )
-        for step in self.before.transforms:
-            image = step(image)
-        grid = _axes(shape, affine, image.affine.numpy())
+        image, left = self.before(image)
+        working = image.affine.numpy()
         maps = window_logits(self._forward, image.as_tensor().float().to(self.device), self.windows)
-        chosen = self._decide(maps, grid)
+        grid = _axes(shape, affine, working)
+        chosen = self._decide(maps, grid, _kept(left, shape, affine))
         labels = grid.to_file(chosen.labels.numpy())
         for largest in self.after.after_back:
             labels = largest(labels)
@@ -139,20 +140,19 @@ class BundleSegmenter:
         logits = self.net(image)
         return logits if isinstance(logits, Tensor) else logits[0]
 
-    def _decide(self, maps: Tensor, grid: AxisMap) -> Chosen:
+    def _decide(self, maps: Tensor, grid: AxisMap, kept: Kept | None) -> Chosen:
         """Activate, choose and bring back, in the order of the bundle."""
         if self.after.activation:
             maps = maps.softmax(0) if self.after.activation == "softmax" else maps.sigmoid()
-        cropped = self.before.cropped
         if self.after.on_file:
             nearest = _NEAREST if self.after.nearest else (False, False, False)
-            return decide(maps, grid, self.choose, nearest=nearest, cropped=cropped)
+            return decide(maps, grid, self.choose, nearest=nearest, kept=kept)
         chosen = self.choose(maps)
         labels = chosen.labels.cpu().numpy()
         for largest in self.after.before_back:
             labels = largest(labels)
         given = Chosen(torch.as_tensor(labels), chosen.probability.cpu(), chosen.doubt.cpu())
-        return decide(given.stacked(), grid, choose_given, nearest=_NEAREST, cropped=cropped)
+        return decide(given.stacked(), grid, choose_given, nearest=_NEAREST, kept=kept)
 
 
 def _axes(
@@ -165,6 +165,15 @@ def _axes(
             "the model turns the scan off its own axes, and mmtool cannot bring the labels back",
             "resample the scan to axes along the body first",
         ) from error
+
+
+def _kept(
+    left: Left | None,
+    shape: tuple[int, int, int],
+    affine: NDArray[np.float64],
+) -> Kept | None:
+    """Which voxels of the file lie in what a step has left of the scan."""
+    return None if left is None else _axes(shape, affine, left[0]).inside(left[1])
 
 
 def _part(config: BundleConfig, *names: str) -> Component:

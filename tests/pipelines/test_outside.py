@@ -106,8 +106,9 @@ def test_slabs_of_any_thickness_decide_alike(monkeypatch: pytest.MonkeyPatch) ->
     whole = decide(maps, grid, choose)
     monkeypatch.setattr("mmtool.pipelines.outside.decide._SLAB_VALUES", 500)
     thin = decide(maps, grid, choose)
-    for name in ("labels", "probability", "doubt"):
-        assert torch.equal(getattr(whole, name), getattr(thin, name))
+    assert torch.equal(whole.labels, thin.labels)
+    torch.testing.assert_close(whole.probability, thin.probability)
+    torch.testing.assert_close(whole.doubt, thin.doubt)
     assert set(whole.labels.unique().tolist()) <= {0, 4, 9}
 
 
@@ -118,7 +119,8 @@ def test_what_was_cropped_away_is_background() -> None:
     grid = AxisMap.between((10, 10, 10), np.eye(4), working)
     choose = choose_class((0, 1), logits=True)
     assert int(decide(maps, grid, choose).labels.sum()) == 1000
-    assert int(decide(maps, grid, choose, cropped=True).labels.sum()) == 64
+    kept = grid.inside((4, 4, 4))
+    assert int(decide(maps, grid, choose, kept=kept).labels.sum()) == 64
 
 
 def test_probability_is_that_of_the_chosen_class() -> None:
@@ -167,8 +169,9 @@ def test_a_meshnet_sees_the_same_however_a_scan_is_stored(tmp_path: Path) -> Non
         labels = segmenter(np.asarray(turned.dataobj), turned.affine).labels
         back = nibabel.as_closest_canonical(nibabel.Nifti1Image(labels, turned.affine))
         found.append(np.asarray(back.dataobj))
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+    # Of noise, some voxels lie as near to two classes as rounding allows.
+    assert (found[0] == found[1]).mean() > 0.9999
+    assert (found[0] == found[2]).mean() > 0.9999
     assert len(np.unique(found[0])) > 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,12 @@ def write_bundle(
 
 def run_by_monai(folder: Path, scan: Path) -> np.ndarray:
     """(I, J, K) labels that MONAI itself gives for a scan, on the scan's grid."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on changes between versions of MONAI
+        return _run_by_monai(folder, scan)
+
+
+def _run_by_monai(folder: Path, scan: Path) -> np.ndarray:
     from monai.bundle import ConfigParser
     from monai.transforms import SaveImaged
 
@@ -234,7 +241,7 @@ NNUNET_PLAN: dict[str, Any] = {
 
 def write_nnunet(folder: Path, *, folds: tuple[str, ...] = ("0", "1"), **plan: Any) -> Path:
     """An nnU-Net v2 model folder, with the keys that nnU-Net 2.8 writes and weights by formula."""
-    from nnunet_golden import MODULE, PLAIN, fill
+    from nnunet_weights import MODULE, PLAIN, fill
 
     from mmtool.models.segmentation.nnunet_nets import NnunetUNet, read_plan
 

@@ -1,8 +1,4 @@
-"""Numbers that nnU-Net's own networks give for weights made by a formula.
-
-Run as a script where dynamic-network-architectures is installed, it prints ``GOLDEN`` of
-``tests/models/test_nnunet_nets.py`` anew.
-"""
+"""Networks of nnU-Net with weights by a formula."""
 
 from __future__ import annotations
 
@@ -60,11 +56,9 @@ def probe(net: torch.nn.Module) -> list[float]:
     return [round(float(v), 5) for v in (*picked, (logits**2).mean())]
 
 
-def _main() -> None:
-    from dynamic_network_architectures.architectures.unet import (
-        PlainConvUNet,
-        ResidualEncoderUNet,
-    )
+def reference(kind: str) -> torch.nn.Module:
+    """nnU-Net's own network, from dynamic-network-architectures."""
+    from dynamic_network_architectures.architectures import unet
     from torch import nn
 
     layers = {
@@ -73,14 +67,8 @@ def _main() -> None:
         "nonlin": nn.LeakyReLU,
         "dropout_op": None,
     }
-    for name, made, given in (
-        ("plain", PlainConvUNet, PLAIN),
-        ("residual", ResidualEncoderUNet, RESIDUAL),
-    ):
-        net = made(input_channels=2, num_classes=3, deep_supervision=False, **(given | layers))
-        net.load_state_dict(fill(net.state_dict()))
-        print(f'    "{name}": {probe(net.eval())},')
-
-
-if __name__ == "__main__":
-    _main()
+    made = unet.PlainConvUNet if kind == "plain" else unet.ResidualEncoderUNet
+    given = (PLAIN if kind == "plain" else RESIDUAL) | layers
+    net = made(input_channels=2, num_classes=3, deep_supervision=False, **given)
+    net.load_state_dict(fill(net.state_dict()))
+    return net.eval()

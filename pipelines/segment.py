@@ -33,6 +33,7 @@ from mmtool.pipelines.segmenter import Segmented, Segmenter, TextSegmenter
 from mmtool.pipelines.segmenters import load_segmenter
 from mmtool.types import ScanHeader, Volume
 
+_READER_BYTES = 64_000_000  # buffers, and libraries that are imported for a format
 _MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM", "OT")
 
 
@@ -205,7 +206,8 @@ def expected_memory(segmenter: Segmenter, header: ScanHeader) -> int:
     """Peak of this process's memory, bytes, if it segments a scan: stated before it is read."""
     work = segmenter.memory_bytes(header.shape, header.affine)
     results = 4 * math.prod(header.shape)  # label map, organ mask, what is asked for, an array more
-    return resident_bytes() + max(header.reading_bytes, header.held_bytes + max(work, results))
+    reading = header.reading_bytes + _READER_BYTES
+    return resident_bytes() + max(reading, header.held_bytes + max(work, results))
 
 
 def _check_channels(segmenter: Segmenter, name: str) -> None:

@@ -17,6 +17,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
 from nibabel.freesurfer.mghformat import MGHError, MGHImage
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from mmtool.errors import InputError, LimitError
@@ -149,14 +150,15 @@ def _check_size(image: Any, path: Path, limits: Limits) -> None:
 def _header(image: Any, affine: NDArray[np.float64]) -> ScanHeader:
     i, j, k = (int(n) for n in image.shape[:3])
     dtype, voxels = image.get_data_dtype(), i * j * k
-    scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
     stored = voxels * int(dtype.itemsize)
-    if scaled:  # nibabel scales integers in float64
-        return ScanHeader((i, j, k), affine, stored + 12 * voxels, 4 * voxels)
-    if dtype.itemsize > 4:
+    if _is_scaled(image) or dtype.itemsize > 4:
         return ScanHeader((i, j, k), affine, stored + 4 * voxels, 4 * voxels)
     swapped = 0 if dtype.isnative else stored
     return ScanHeader((i, j, k), affine, stored + swapped, stored)
+
+
+def _is_scaled(image: Any) -> bool:
+    return (image.dataobj.slope, image.dataobj.inter) != (1, 0)
 
 
 def _voxels(image: Any, path: Path) -> NDArray[Any]:
@@ -167,8 +169,14 @@ def _voxels(image: Any, path: Path) -> NDArray[Any]:
             f"{path}: voxels of type {dtype} are no intensities",
             "convert the scan to one grey value for each voxel",
         )
-    data = np.asarray(image.dataobj)
+    data = np.asarray(image.dataobj.get_unscaled())
     data = data.reshape(data.shape[:3])
+    if _is_scaled(image):
+        scaled = np.empty(data.shape, np.float32, "F")
+        for k in range(data.shape[2]):  # in float64, which a whole volume need not be
+            plane = apply_read_scaling(data[..., k], image.dataobj.slope, image.dataobj.inter)
+            scaled[..., k] = plane
+        return scaled
     if data.dtype.kind == "f":
         return np.asarray(data, np.float32)
     if data.dtype.itemsize > 4:

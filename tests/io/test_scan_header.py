@@ -78,3 +78,19 @@ def test_it_comes_before_the_voxels(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="broken"):
         read_volume(path, on_header=seen.append)
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, np.float64, ">i2"])
+@pytest.mark.parametrize("scaling", [None, (0.37, -12.25), (2.0, 0.0)])
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+def test_scaled_values_are_those_of_nibabel(tmp_path: Path, dtype, scaling, ending: str) -> None:
+    data = (np.arange(np.prod(SHAPE)) % 251).reshape(SHAPE).astype(dtype)
+    image = nibabel.Nifti1Image(data, affine())
+    image.set_data_dtype(dtype)
+    if scaling:
+        image.header.set_slope_inter(*scaling)
+    nibabel.save(image, tmp_path / f"a.{ending}")
+    got = read_volume(tmp_path / f"a.{ending}").data
+    want = np.asarray(nibabel.load(tmp_path / f"a.{ending}").dataobj)
+    np.testing.assert_array_equal(got, want.astype(got.dtype))
+    assert got.dtype.isnative

@@ -169,11 +169,11 @@ def _voxels(image: Any, path: Path) -> NDArray[Any]:
             f"{path}: voxels of type {dtype} are no intensities",
             "convert the scan to one grey value for each voxel",
         )
-    data = np.asarray(image.dataobj.get_unscaled())
+    data: NDArray[Any] = np.asarray(image.dataobj.get_unscaled())
     data = data.reshape(data.shape[:3])
     if _is_scaled(image):
-        scaled = np.empty(data.shape, np.float32, "F")
-        for k in range(data.shape[2]):  # in float64, which a whole volume need not be
+        scaled: NDArray[np.float32] = np.empty(data.shape, np.float32, "F")
+        for k in range(scaled.shape[2]):  # in float64, which a whole volume need not be
             plane = apply_read_scaling(data[..., k], image.dataobj.slope, image.dataobj.inter)
             scaled[..., k] = plane
         return scaled

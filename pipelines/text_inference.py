@@ -23,6 +23,7 @@ from mmtool.pipelines.world_grid import WorldGrid
 _POINTS = 30  # similarity points that are kept for the audit
 _NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
 _BLOCKS = 1 << 15
+_STRAY = 0.1  # share of a structure; less than that is no part that was asked for
 _SEEN = 400_000_000  # bytes: features and logits of two passes, and those of the blocks at work
 _MOVE, _AXES = (1, 1, 1), (0, 1, 2)
 _APART_MM = 8.0  # points are at least this far from each other
@@ -135,7 +136,7 @@ class BrainTextSegmenter(BrainSegmenter):
         kept = np.zeros(found.labels.shape, bool, "F")
         for piece in from_grid(asked[None], grid, kept.shape, look.affine):
             piece.put(kept, look.affine, piece.values[0] > 0.5)
-        labels = found.labels * kept
+        labels = without_strays(found.labels, kept)
         names = {label.index: label.name for label in self.labels}
         chances = {names[i]: round(p, 3) for i, p in zip(self.structures, read, strict=True)}
         evidence: dict[str, Any] = {"read": chances}
@@ -186,6 +187,22 @@ class BrainTextSegmenter(BrainSegmenter):
         blocks = logits.sigmoid().transpose(1, 2).reshape(1, -1, *size)
         asked = unfold_blocks(blocks, net.config.trunk.block)[0, 0]
         return asked, similarity.reshape(size)
+
+
+def without_strays(labels: NDArray[np.uint8], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Labels where they are kept, less those of which hardly anything is.
+
+    Along the border of what is asked for, voxels of its neighbours are kept too.
+
+    Args:
+        labels: (I, J, K) all that was found.
+        kept: (I, J, K) where the text asks for it.
+    """
+    chosen = labels * kept
+    there, left = (np.bincount(a.ravel(order="K"), minlength=256) for a in (labels, chosen))
+    whole = np.arange(256, dtype=np.uint8)
+    whole[left < _STRAY * there] = 0
+    return whole[chosen]
 
 
 def similarity_points(similarity: Tensor, grid: WorldGrid) -> list[dict[str, Any]]:

@@ -25,7 +25,9 @@ from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNetConfig
 from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
 from mmtool.models.store import load_state, resolve_model
 from mmtool.models.text.encoder import TextEncoder, TextEncoderConfig, tokenise
+from mmtool.pipelines.likeness import KEY
 from mmtool.pipelines.training.brain import PAINTS, SyntheticScans, sample_blocks
+from mmtool.pipelines.training.brain_card import TRAINING_RANGES
 from mmtool.pipelines.training.brain_labels import sided_table
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
 from mmtool.pipelines.training.prompts import Prompt, draw_prompt
@@ -239,6 +241,9 @@ def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str,
         "limits": [
             "knows the 32 structures of 'brain' and no other; all limits of 'brain' hold",
             "reads English; was taught with drawn texts, not with reports of a hospital",
+            "names of structures that were not drawn in training are mostly misread; for those the "
+            "rules with model 'brain' are better",
             "a text longer than 128 words is cut",
         ],
+        KEY: TRAINING_RANGES,
     }

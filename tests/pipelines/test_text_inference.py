@@ -13,7 +13,12 @@ from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
 from mmtool.models.store import resolve_model
 from mmtool.models.text.encoder import TextEncoderConfig
 from mmtool.pipelines.segmenter import Segmented, TextSegmenter
-from mmtool.pipelines.text_inference import BrainTextSegmenter, Look, similarity_points
+from mmtool.pipelines.text_inference import (
+    BrainTextSegmenter,
+    Look,
+    similarity_points,
+    without_strays,
+)
 from mmtool.pipelines.world_grid import WorldGrid
 
 INDICES = [label.index for label in BRAIN_LABELS]
@@ -61,6 +66,19 @@ def test_only_voxels_of_structures_are_kept_and_reasons_are_told() -> None:
     assert set(result.confidence) == set(np.unique(result.labels)) - {0}
     again = run.read(Look(found, affine, GRID, seen), "left hippocampus")
     np.testing.assert_array_equal(again.labels, result.labels)
+
+
+def test_voxels_along_the_border_of_a_neighbour_are_dropped() -> None:
+    labels = np.zeros((10, 10, 4), np.uint8)
+    labels[:5], labels[5:] = 17, 54
+    kept = np.zeros(labels.shape, bool)
+    kept[:6, 2:] = True  # most of the one, and a tenth less something of the other
+    kept[5, 8:] = False
+    chosen = without_strays(labels, kept)
+    assert set(np.unique(chosen)) == {0, 17, 54}
+    kept[5, 2:6] = False
+    chosen = without_strays(labels, kept)
+    np.testing.assert_array_equal(chosen, np.where((labels == 17) & kept, 17, 0))
 
 
 def test_without_a_brain_there_is_nothing_to_read() -> None:

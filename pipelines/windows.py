@@ -42,8 +42,8 @@ def window_starts(length: int, window: int, overlap: float) -> list[int]:
 
 
 def rolling_axis(size: Sequence[int], window: Sequence[int]) -> int:
-    """The axis across which a slab of one window is smallest; the last of several."""
-    return min((2, 1, 0), key=lambda axis: math.prod(size) // size[axis] * window[axis])
+    """The axis across which a slab of one window is smallest; the first of several."""
+    return min((0, 1, 2), key=lambda axis: math.prod(size) // size[axis] * window[axis])
 
 
 def blended_rows(
@@ -128,14 +128,12 @@ class _Slab:
             many = min(_ROWS, count - row)
             total = self.sums.narrow(self.axis + 1, row, many)
             yield start + row, total / self.weights.narrow(self.axis, row, many)
-        for tensor, axis in ((self.sums, self.axis + 1), (self.weights, self.axis)):
-            length = tensor.shape[axis]
-            for row in range(length):
-                place = tensor.select(axis, row)
-                if row + count < length:
-                    place.copy_(tensor.select(axis, row + count))
-                else:
-                    place.zero_()
+        kept = max(0, self.window[self.axis] - count)
+        for sums in (*self.sums, self.weights):
+            rest = sums.narrow(self.axis, count, kept).clone() if kept else None
+            sums.zero_()
+            if rest is not None:
+                sums.narrow(self.axis, 0, kept).copy_(rest)
 
 
 class _Runner:

@@ -139,6 +139,7 @@ def test_the_slab_lies_across_the_longest_axis() -> None:
     assert rolling_axis((512, 512, 800), (96, 96, 96)) == 2
     assert rolling_axis((300, 128, 128), (64, 64, 64)) == 0
     assert rolling_axis((64, 64, 64), (32, 32, 16)) == 2
+    assert rolling_axis((64, 64, 64), (32, 32, 32)) == 0
 
 
 @pytest.mark.parametrize("tile", [(8, 8, 8), (9, 30, 5), (64, 64, 64)])

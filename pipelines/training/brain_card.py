@@ -19,6 +19,17 @@ TRAINING_RANGES: dict[str, Any] = {
 }
 
 
+def maps_row(options: BrainTraining) -> dict[str, Any]:
+    """The label maps, as a row of the card's data."""
+    return {
+        "name": "SynthSeg training label maps, every second voxel (2 mm)",
+        "source": "github.com/BBillot/SynthSeg, data/training_label_maps",
+        "licence": "Apache-2.0",
+        "use": f"every {options.holdout}-th map, by name, was held out; no real image was used",
+        "n": len(split_maps(options.maps, options.holdout)[0]),
+    }
+
+
 def draft_card(options: BrainTraining, facts: dict[str, Any]) -> dict[str, Any]:
     """Card before evaluation: its only metric is that of training.
 
@@ -35,16 +46,7 @@ def draft_card(options: BrainTraining, facts: dict[str, Any]) -> dict[str, Any]:
         "summary": "32 structures and the brain mask in MR head scans of any contrast",
         "licence": "Apache-2.0",
         "use": "any",
-        "data": [
-            {
-                "name": "SynthSeg training label maps, every second voxel (2 mm)",
-                "source": "github.com/BBillot/SynthSeg, data/training_label_maps",
-                "licence": "Apache-2.0",
-                "use": f"every {options.holdout}-th map, by name, was held out; "
-                "no real image was used",
-                "n": len(split_maps(options.maps, options.holdout)[0]),
-            }
-        ],
+        "data": [maps_row(options)],
         "training": {
             "command": command,
             "method": "synthetic scans by domain randomisation (10.1016/j.media.2023.102789); "

@@ -27,9 +27,9 @@ from mmtool.models.store import load_state, resolve_model
 from mmtool.models.text.encoder import TextEncoder, TextEncoderConfig, tokenise
 from mmtool.pipelines.likeness import KEY
 from mmtool.pipelines.training.brain import PAINTS, SyntheticScans, sample_blocks
-from mmtool.pipelines.training.brain_card import TRAINING_RANGES
+from mmtool.pipelines.training.brain_card import TRAINING_RANGES, maps_row
 from mmtool.pipelines.training.brain_labels import sided_table
-from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
+from mmtool.pipelines.training.brain_options import BrainTraining
 from mmtool.pipelines.training.prompts import Prompt, draw_prompt
 from mmtool.pipelines.training.run import Report, TrainingRun, command_of
 from mmtool.pipelines.training.synthesis import Sample
@@ -217,14 +217,7 @@ def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str,
         "licence": "Apache-2.0",
         "use": "any",
         "data": [
-            {
-                "name": "SynthSeg training label maps, every second voxel (2 mm)",
-                "source": "github.com/BBillot/SynthSeg, data/training_label_maps",
-                "licence": "Apache-2.0",
-                "use": f"every {options.holdout}-th map, by name, was held out; "
-                "no real image was used",
-                "n": len(split_maps(options.maps, options.holdout)[0]),
-            },
+            maps_row(options),
             {
                 "name": "drawn prompts and reports",
                 "source": "mmtool.pipelines.training.prompts",

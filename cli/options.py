@@ -45,6 +45,15 @@ Threads = Annotated[
         min=1, help="CPU threads; default all.", envvar="MMTOOL_THREADS", rich_help_panel=_RUN
     ),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Refuse what would need more, e.g. 6G; default what the machine has left.",
+        envvar="MMTOOL_MAX_MEMORY",
+        rich_help_panel=_RUN,
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(min=0, help="Of everything random.", envvar="MMTOOL_SEED", rich_help_panel=_RUN),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from mmtool.cli.options import Common, parse_shard, start_logging
 from mmtool.errors import UsageError
 from mmtool.pipelines.batch import BatchOptions, BatchReport, ItemReport, Task, plan, run_batch
 from mmtool.pipelines.devices import check_device_name
+from mmtool.pipelines.places import Layout
 from mmtool.pipelines.samplesheet import BatchItem, items_from_paths, items_from_sheet, stem_of
 
 # About this run or this terminal, not about the result: a replay chooses them anew.
 _PLACE = ("inputs", "samplesheet", "output", "shard", "resume", "overwrite", "dry_run", "config")
+_MACHINE = ("max_memory",)
 _TERMINAL = ("json", "verbose", "quiet", "debug")
 
 
@@ -30,6 +33,7 @@ def run_task(
     *,
     columns: Collection[str],
     arguments: Mapping[str, Any],
+    layout: Callable[[Sequence[BatchItem], Path], Layout] | None = None,
 ) -> None:
     """Run a task over the inputs of a command line.
 
@@ -39,6 +43,8 @@ def run_task(
         common: Shared options.
         columns: Options of the command that a row of the sample sheet may set.
         arguments: All parameters of the command, for the record.
+        layout: Makes of all items and the output folder how they share it; None for one folder
+            an item.
 
     Raises:
         typer.Exit: With code 6 when some of several inputs failed, 143 after SIGTERM.
@@ -50,6 +56,8 @@ def run_task(
         raise UsageError("--resume and --overwrite exclude each other", "give one of them")
     items = _items(task.command, inputs, common, columns)
     options = _options(task.command, inputs, common, arguments, items)
+    if layout is not None:
+        options = replace(options, layout=layout(items, options.output))
     if options.shard and not common.quiet:
         mine = len(options.shard.take(items))
         _say(f"part {options.shard.index} of {options.shard.count}: {mine} of {len(items)} inputs")
@@ -97,7 +105,7 @@ def _options(
         shard=parse_shard(common.shard, os.environ, several=several),
         threads=common.threads,
         seed=common.seed,
-        arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_TERMINAL)},
+        arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_MACHINE, *_TERMINAL)},
         path_params=MAYBE_PATHS,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 from mmtool.cli import options as shared
 from mmtool.cli.run import run_task
+
+
+class Format(StrEnum):
+    """How the structures are filed."""
+
+    labels = "labels"
+    classes = "classes"
+    both = "both"
 
 
 def segment(
@@ -51,13 +60,45 @@ def segment(
         bool,
         typer.Option("--dicom-seg", help="Write DICOM SEG even if the scan is not DICOM."),
     ] = False,
+    rtstruct: Annotated[
+        bool,
+        typer.Option("--rtstruct", help="Write a DICOM RT Structure Set; for DICOM scans."),
+    ] = False,
+    format: Annotated[  # noqa: A002
+        Format,
+        typer.Option(
+            metavar="WHAT",
+            help="labels: one label map; classes: a binary file of each structure; or both.",
+        ),
+    ] = Format.labels,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html",
+            help="Write view.html: scan and structures in any browser, with no network "
+            "(needs the extra html).",
+        ),
+    ] = False,
+    bids: Annotated[
+        bool,
+        typer.Option(
+            "--bids",
+            help="Name results as in a BIDS derivative dataset, whose root is -o; "
+            "for inputs named as in BIDS.",
+        ),
+    ] = False,
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Accept a modality that the model is not made for."),
     ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Write how unsure the model is of each voxel."),
+    ] = False,
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
+    max_memory: shared.MaxMemory = None,
     seed: shared.Seed = 0,
     samplesheet: shared.SampleSheet = None,
     shard: shared.Shard = None,
@@ -74,19 +115,24 @@ def segment(
 
     Example: mmtool segment scan.nii.gz --text "left hippocampus and both thalami" -o out
 
-    Writes segmentation.nii.gz, brain_mask.nii.gz, labels.tsv, measurements.tsv, preview.png,
-    text_audit.json (with --text), segmentation.dcm (DICOM SEG, when DICOM came in), run.json.
+    Writes segmentation.nii.gz, brain_mask.nii.gz, labels.tsv, measurements.tsv, objects.json,
+    preview.png, text_audit.json (with --text), uncertainty.nii.gz (with --uncertainty),
+    segmentation.dcm (DICOM SEG, when DICOM came in), run.json.
     """
     arguments = dict(locals())
     from mmtool.io.limits import Limits
+    from mmtool.pipelines.memory import parse_memory
+    from mmtool.pipelines.places import BidsLayout
     from mmtool.pipelines.segment import SegmentOptions, SegmentTask
 
+    limit = None if max_memory is None else parse_memory(max_memory)
     known = SegmentOptions.__dataclass_fields__
     options = SegmentOptions(**{k: v for k, v in arguments.items() if k in known})
     run_task(
-        SegmentTask(options, Limits.from_env()),
+        SegmentTask(options, Limits.from_env(), limit),
         inputs or [],
         shared.Common.of(arguments),
         columns=("text", "series"),
         arguments=arguments,
+        layout=BidsLayout if bids else None,
     )

@@ -18,6 +18,23 @@ class Precision(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class Fusion(StrEnum):
+    """How a text steers the image network."""
+
+    late = "late"
+    sequential = "sequential"
+    progressive = "progressive"
+
+
+class Recipe(StrEnum):
+    """What can be trained."""
+
+    brain = "brain"
+    brain_text = "brain-text"
+    hippocampus = "hippocampus"
+    left_atrium = "left-atrium"
+
+
 train_app = typer.Typer(
     help="Train a model. Example: mmtool train segment --data maps -o runs/brain",
     no_args_is_help=True,
@@ -32,16 +49,42 @@ def _group() -> None:
 @train_app.command("segment")
 def train_segment(
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="Label maps (*.nii.gz), 2 mm, FreeSurfer codes.")
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="brain: label maps (*.nii.gz), 2 mm, FreeSurfer codes. Others: images/ and "
+            "labels/ of the same file names, or *_image.nii.gz beside *_label.nii.gz.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, log and model.")
     ],
-    iterations: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 9500,
-    holdout: Annotated[int, typer.Option(min=2, help="Every N-th map, by name, is left out.")] = 4,
+    recipe: Annotated[Recipe, typer.Option(help="Which model to train.")] = Recipe.brain,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Steps in all; each recipe has its own default.")
+    ] = None,
+    holdout: Annotated[
+        int, typer.Option(min=2, help="brain: every N-th map, by name, is left out.")
+    ] = 4,
+    fold: Annotated[
+        int,
+        typer.Option(min=-1, max=4, help="Others: the fifth that is left out; -1 leaves none out."),
+    ] = 4,
+    fusion: Annotated[
+        Fusion, typer.Option(help="brain-text: how text meets image.")
+    ] = Fusion.progressive,
+    reading: Annotated[
+        int | None, typer.Option(min=1, help="brain-text: steps of the text encoder alone.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Crops of a step.")] = 2,
     start: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from.")
-    ] = "",
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Model whose weights training starts from; brain-text: the image network "
+            "(default brain).",
+        ),
+    ] = None,
     rate: Annotated[
         float, typer.Option(min=1e-6, max=1.0, help="Peak learning rate of AdamW; Muon's is 10 x.")
     ] = 2e-3,
@@ -51,45 +94,35 @@ def train_segment(
     precision: Annotated[
         Precision, typer.Option(help="Of the network's passes; weights stay float32.")
     ] = Precision.float32,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that draw scans.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="brain: processes that draw scans.")] = 1,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
     seed: shared.Seed = 0,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Train 'brain' on synthetic head scans drawn from label maps.
+    """Train a model of 'mmtool segment' on your data.
 
-    Example: mmtool train segment --data synthseg_labels -o runs/brain
+    Example: mmtool train segment --recipe hippocampus --data Task04 -o runs/hippocampus
 
-    A run that was stopped goes on from its checkpoint.
+    brain: synthetic head scans drawn from label maps. brain-text: the same, and drawn texts that
+    steer the network. hippocampus, left-atrium: real crops with
+    reference labels. A run that was stopped goes on from its checkpoint.
     """
-    del debug
+    arguments = dict(locals())
     from mmtool.pipelines.devices import choose_device, set_threads
-    from mmtool.pipelines.training.brain import train_brain
-    from mmtool.pipelines.training.brain_options import BrainTraining
+    from mmtool.pipelines.training.start import train_segment_model
 
     set_threads(threads)
-    run = BrainTraining(
-        maps=data,
-        out=output,
-        holdout=holdout,
-        iterations=iterations,
-        start=start,
-        rate=rate,
-        decay=decay,
-        precision=precision.value,
-        seed=seed,
-        device=str(choose_device(device)),
-        workers=workers,
-    )
+    values = {k: v.value if isinstance(v, StrEnum) else v for k, v in arguments.items()}
+    values |= {"device": str(choose_device(device)), "out": output}
 
     def tell(line: dict[str, object]) -> None:
         if not quiet:
             typer.echo(
-                f"step {line['step']}/{iterations}  loss {line['loss']}  Dice {line['dice']}  "
+                f"step {line['step']}  loss {line['loss']}  Dice {line['dice']}  "
                 f"{line['seconds_per_step']} s/step",
                 err=True,
             )
 
-    typer.echo(str(train_brain(run, report=tell)))
+    typer.echo(str(train_segment_model(recipe.value, values, tell)))

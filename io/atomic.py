@@ -40,20 +40,21 @@ def _umask() -> int:
     return mask
 
 
-def publish_folder(staging: Path, target: Path) -> None:
+def publish_folder(staging: Path, target: Path, record: str = RECORD) -> None:
     """Move a finished folder to its place.
 
     Args:
         staging: Folder on the same file system as ``target``; it is gone afterwards.
         target: If absent, it appears by one rename. If present, the files are moved into it
             one by one, the run record last, and what else lies there is left alone.
+        record: Name of the run record in them.
     """
     if not target.exists():
         os.replace(staging, target)
         return
-    (target / RECORD).unlink(missing_ok=True)
+    (target / record).unlink(missing_ok=True)
     files = sorted(p for p in staging.rglob("*") if p.is_file())
-    files.sort(key=lambda p: p.name == RECORD)
+    files.sort(key=lambda p: p == staging / record)
     for file in files:
         place = target / file.relative_to(staging)
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -39,8 +39,12 @@ def darken_background(data: NDArray[Any]) -> NDArray[Any]:
     low, high = np.quantile(_sample(data), (_LOW, _HIGH))
     if counts.max() < _FACES * counts.sum() or float(usual) - low <= _GREY * (high - low):
         return data
-    pieces, _ = ndimage.label(data == usual)
-    outer = np.isin(pieces, np.setdiff1d(_faces(pieces), [0]))
+    pieces, number = ndimage.label(data == usual)
+    touching = np.zeros(number + 1, bool)
+    touching[_faces(pieces)] = True
+    touching[0] = False
+    outer = touching[pieces]
+    del pieces
     head = data[~outer]
     air = np.quantile(head[:: max(1, head.size >> 18)], _LOW)
     return np.where(outer, air.astype(data.dtype), data)
@@ -48,4 +52,5 @@ def darken_background(data: NDArray[Any]) -> NDArray[Any]:
 
 def _faces(data: NDArray[Any]) -> NDArray[Any]:
     """Voxels of the six faces."""
-    return np.concatenate([data.take(end, axis).ravel() for axis in range(3) for end in (0, -1)])
+    faces = [np.moveaxis(data, axis, 0)[end] for axis in range(3) for end in (0, -1)]
+    return np.concatenate([face.ravel() for face in faces])

@@ -24,9 +24,10 @@ from mmtool.errors import (
     ModelError,
     UsageError,
 )
-from mmtool.io.atomic import RECORD, publish_folder
+from mmtool.io.atomic import publish_folder
 from mmtool.io.writers.tables import write_tsv
 from mmtool.pipelines.devices import is_out_of_memory, out_of_memory, peak_memory_mb, set_threads
+from mmtool.pipelines.places import Layout, Place
 from mmtool.pipelines.runrecord import (
     RunFacts,
     matching_record,
@@ -36,7 +37,7 @@ from mmtool.pipelines.runrecord import (
     write_record,
 )
 from mmtool.pipelines.samplesheet import BatchItem, Shard, existing_path
-from mmtool.pipelines.staging import is_occupied, staging_folder
+from mmtool.pipelines.staging import staging_folder
 from mmtool.pipelines.stopping import sigterm_noted
 
 __all__ = [
@@ -63,11 +64,13 @@ class ItemResult:
         summary: Plain data for ``run.json`` and ``--json``.
         inputs_sha256: Path of each file read -> hash.
         error: Set when the outputs are kept but the item must count as failed.
+        expected_memory: Peak of the process's memory as it was estimated beforehand, bytes.
     """
 
     summary: dict[str, Any] = field(default_factory=dict)
     inputs_sha256: dict[str, str] = field(default_factory=dict)
     error: MMToolError | None = None
+    expected_memory: int | None = None
 
 
 class Task(Protocol):
@@ -102,6 +105,7 @@ class BatchOptions:
         seed: Recorded.
         arguments: Options for the record, see `RunFacts.arguments`.
         path_params: Those of them whose value may be the path of a file.
+        layout: How the items share ``output``; None for one folder an item.
     """
 
     output: Path
@@ -113,10 +117,18 @@ class BatchOptions:
     seed: int = 0
     arguments: Mapping[str, Any] = field(default_factory=dict)
     path_params: frozenset[str] = frozenset()
+    layout: Layout | None = None
+
+    def place(self, item: BatchItem) -> Place:
+        """Where an item goes."""
+        if self.layout is not None:
+            return self.layout.place(item)
+        target = (self.output / item.name if self.nested else self.output).absolute()
+        return Place(target, target)
 
     def target(self, item: BatchItem) -> Path:
         """Output folder of an item, absolute."""
-        return (self.output / item.name if self.nested else self.output).absolute()
+        return self.place(item).shown
 
 
 @dataclass(frozen=True)
@@ -190,12 +202,18 @@ def plan(items: Sequence[BatchItem], options: BatchOptions) -> list[BatchItem]:
     mine = options.shard.take(items) if options.shard else list(items)
     if not (options.resume or options.overwrite):
         for item in mine:
-            if is_occupied(options.target(item)):
+            if options.place(item).occupied:
                 raise UsageError(
-                    f"{options.target(item)} exists and is not empty",
+                    _occupied(options.place(item)),
                     "use --resume to do only what is missing, --overwrite to do all again",
                 )
     return mine
+
+
+def _occupied(place: Place) -> str:
+    if place.marks is None:
+        return f"{place.shown} exists and is not empty"
+    return f"{place.folder} holds results of {place.staging.name} already"
 
 
 def run_batch(
@@ -251,12 +269,12 @@ class _Runner:
     def run(self, item: BatchItem) -> ItemReport:
         """One item, with its failure caught."""
         begun = time.monotonic()
-        target = self.options.target(item)
-        seen = self._caught(item, begun, lambda: self._look(item, target, begun))
+        place = self.options.place(item)
+        seen = self._caught(item, begun, lambda: self._look(item, place, begun))
         if isinstance(seen, ItemReport):
             return seen
         self._load()  # not caught: without the model no item can be done
-        return self._caught(item, begun, lambda: self._work(item, target, seen, begun))
+        return self._caught(item, begun, lambda: self._work(item, place, seen, begun))
 
     def _caught(self, item: BatchItem, begun: float, step: Callable[[], T]) -> T | ItemReport:
         """Run a step; an error becomes the item's report."""
@@ -275,18 +293,20 @@ class _Runner:
             item, "failed", self.options.target(item), seconds, error=error, cause=cause
         )
 
-    def _look(self, item: BatchItem, target: Path, begun: float) -> ItemReport | str:
+    def _look(self, item: BatchItem, place: Place, begun: float) -> ItemReport | str:
         """The report of an item that needs no work, else its fingerprint."""
         for path in item.inputs:
             if not path.exists():
                 raise InputError(f"{path}: no such file or folder", "check the path")
         fingerprint = self.task.fingerprint(item)
-        record = matching_record(target, fingerprint) if self.options.resume else None
+        record = None
+        if self.options.resume:
+            record = matching_record(place.folder, fingerprint, place.record)
         if record is None:
             return fingerprint
         summary, error = record.get("summary", {}), recorded_error(record)
         seconds = time.monotonic() - begun
-        return ItemReport(item, "skipped", target, seconds, summary, error, kept=True)
+        return ItemReport(item, "skipped", place.shown, seconds, summary, error, kept=True)
 
     def _load(self) -> None:
         if self.model is not None:
@@ -299,9 +319,9 @@ class _Runner:
             raise
         self.threads = set_threads(self.options.threads)
 
-    def _work(self, item: BatchItem, target: Path, fingerprint: str, begun: float) -> ItemReport:
+    def _work(self, item: BatchItem, place: Place, fingerprint: str, begun: float) -> ItemReport:
         started = datetime.now(UTC)
-        with staging_folder(target) as staging:
+        with staging_folder(place.staging) as staging:
             result = self.task.run_item(item, staging)
             written = sorted(p for p in staging.rglob("*") if p.is_file())
             outputs = tuple(p.relative_to(staging).as_posix() for p in written)
@@ -319,14 +339,19 @@ class _Runner:
                 started=started,
                 seconds=seconds,
                 peak_memory_mb=peak_memory_mb(),
+                expected_memory=result.expected_memory,
                 threads=self.threads,
                 seed=self.options.seed,
                 error=result.error,
             )
-            write_record(staging, target, facts)
-            _publish(staging, target, outputs)
+            write_record(staging, place.folder, facts, place.record)
+            if self.options.layout is not None:
+                self.options.layout.prepare()
+            _publish(staging, place, outputs)
         status = "failed" if result.error else "ok"
-        return ItemReport(item, status, target, seconds, result.summary, result.error, kept=True)
+        return ItemReport(
+            item, status, place.shown, seconds, result.summary, result.error, kept=True
+        )
 
     def _arguments(self, item: BatchItem) -> dict[str, Any]:
         """Options of the item, its row's first; those that name a file as a `Path`."""
@@ -347,17 +372,18 @@ def _as_error(cause: Exception) -> MMToolError:
     )
 
 
-def _publish(staging: Path, target: Path, outputs: Sequence[str]) -> None:
+def _publish(staging: Path, place: Place, outputs: Sequence[str]) -> None:
     """Move the item to its place; drop what an earlier run wrote there and this one did not."""
     earlier: set[str] = set()
-    if (target / RECORD).is_file():
+    record = place.folder / place.record
+    if record.is_file():
         try:
-            earlier = set(recorded_outputs(read_record(target / RECORD)) or {})
+            earlier = set(recorded_outputs(read_record(record)) or {})
         except InputError:
-            log.warning("%s is not readable; files of that run stay", target / RECORD)
-    publish_folder(staging, target)
+            log.warning("%s is not readable; files of that run stay", record)
+    publish_folder(staging, place.folder, place.record)
     for name in earlier - set(outputs):
-        (target / name).unlink(missing_ok=True)
+        (place.folder / name).unlink(missing_ok=True)
 
 
 def _write_failures(reports: Sequence[ItemReport], options: BatchOptions) -> Path | None:

@@ -18,13 +18,17 @@ from mmtool.errors import ModelError
 from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig
 from mmtool.pipelines.air import air_value, darken_background
+from mmtool.pipelines.file_grid import from_grid
 from mmtool.pipelines.segmenter import Segmented
-from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid, world_box
+from mmtool.pipelines.voxel_scores import Confidence, best_class, relative_entropy
+from mmtool.pipelines.world_grid import WorldGrid, to_grid, world_box
 from mmtool.types import Label
 
 WINDOW = (96, 112, 96)  # voxels; 192 x 224 x 192 mm hold any head's brain
 _WHOLE = 8_000_000  # voxels of the working grid that are searched for the brain in one pass
 _LEAST_BRAIN_ML = 100.0
+_PASS_BYTES, _ENSEMBLE_BYTES = 190, 480  # a voxel, of one pass and of the four
+_KEPT_BYTES = 160_000_000  # what libraries allocate when they are first used, and keep
 # Mean probability of the chosen classes. Heads of any contrast, with tumours, noise or thick slices
 # stay at 0.65 or above; thighs, hearts, PET, noise and balls below 0.64 (docs/benchmarks.md).
 _LEAST_CERTAINTY = 0.645
@@ -103,65 +107,72 @@ class BrainSegmenter:
             Labels and brain mask on the same grid.
         """
         shape = (data.shape[0], data.shape[1], data.shape[2])
-        nothing = Segmented(np.zeros(shape, np.uint8), False, {}, 0.0, np.zeros(shape, bool))
-        data = darken_background(data)
-        grid = self._find_brain(data, affine)
-        if grid is None:
+        # In the order of a NIfTI file, which spares its writer turning them round.
+        labels, brain = np.zeros(shape, np.uint8, "F"), np.zeros(shape, bool, "F")
+        nothing = Segmented(labels, False, {}, 0.0, brain)
+        found = self._find_brain(darken_background(data), affine)
+        if found is None:
             return nothing
-        maps = self._predict(self._resample(data, affine, grid))
+        grid, image = found
+        maps = self._predict(image)
         inside, keep = self._clean(maps)
         if inside.sum() * self.spacing**3 / 1000 < _LEAST_BRAIN_ML:
             return nothing
-        labels, brain = np.zeros_like(nothing.labels), np.zeros(shape, bool)
         maps[:-1] *= keep
         maps = torch.cat([maps, torch.as_tensor(inside, device=maps.device)[None].float()])
-        score, count = np.zeros(256), np.zeros(256)
-        doubt = np.zeros(shape, np.float16) if uncertainty else None
-        for region, values in from_grid(maps, grid, shape, affine, _box_of(inside, grid)):
-            chosen = self._decode(values[:-1])
-            brain[region] = (values[-1] > 0.5).cpu().numpy()
-            labels[region] = chosen
+        scores = Confidence()
+        doubt = np.zeros(shape, np.float16, order="F") if uncertainty else None
+        for piece in from_grid(maps, grid, shape, affine, _box_of(inside, grid)):
+            values = piece.values
+            chosen, best = self._decode(values[:-1])
+            piece.put(labels, affine, chosen)
+            piece.put(brain, affine, values[-1] > 0.5)
             if doubt is not None:
-                doubt[region] = relative_entropy(values[:-2]).cpu().numpy()
-            best = values[:-2].amax(0).cpu().numpy()
-            score += np.bincount(chosen.ravel(), best.ravel(), 256)
-            count += np.bincount(chosen.ravel(), minlength=256)
-        confidence = {int(i): float(score[i] / count[i]) for i in np.flatnonzero(count) if i}
+                piece.put(doubt, affine, relative_entropy(values[:-2]))
+            scores.add(*piece.own(chosen, best))
+        confidence = scores.means()
         fluid = self.classes[self._fluid].left
-        tissue = [i for i in confidence if i != fluid]
-        certainty = float(score[tissue].sum() / max(1.0, count[tissue].sum()))
+        certainty = scores.over([i for i in confidence if i != fluid])
         if certainty < _LEAST_CERTAINTY:
+            labels.fill(0)
+            brain.fill(False)
             return replace(nothing, certainty=certainty)
         return Segmented(labels, True, confidence, certainty, brain, doubt)
 
     def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
-        """Peak beside the data: a float copy, the maps of the window, and the outputs."""
-        del affine
+        """Peak beside the data; the bytes per voxel were measured (docs/benchmarks.md)."""
         voxels = math.prod(shape)
-        window = math.prod(WINDOW) * 4 * (4 * (len(self.classes) + 1) + 64)
-        return 8 * voxels + window
+        size = WorldGrid.covering(shape, affine, self.spacing, self.net.multiple).size
+        whole, window = math.prod(size), math.prod(WINDOW)
+        search = 9 * whole + _PASS_BYTES * (whole if whole <= _WHOLE else window)
+        reach = np.asarray(WINDOW) * self.spacing / np.linalg.norm(affine[:3, :3], axis=0)
+        _, j, k = sorted(np.minimum(np.ceil(reach), shape).tolist())
+        planes = 4 * (len(self.classes) + 2) * 6 * int(j * k)
+        predict = 4 * whole + _ENSEMBLE_BYTES * window + 2 * voxels + planes
+        # A grey background is found by connected pieces (32 bits) and its copy made dark.
+        return _KEPT_BYTES + max(search, predict, 6 * voxels)
 
-    def _find_brain(self, data: NDArray[Any], affine: NDArray[np.float64]) -> WorldGrid | None:
-        """A window around the brain, or None."""
+    def _find_brain(
+        self, data: NDArray[Any], affine: NDArray[np.float64]
+    ) -> tuple[WorldGrid, Tensor] | None:
+        """A window around the brain and the (R, A, S) intensities in it, or None."""
         volume = abs(float(np.linalg.det(affine[:3, :3]))) * float(np.prod(data.shape)) / 1000
         if volume < _LEAST_BRAIN_ML:
             return None
+        air = air_value(data)  # beyond the volume lies air, whatever its number is
         whole = WorldGrid.covering(data.shape, affine, self.spacing, self.net.multiple)
-        image = self._resample(data, affine, whole)
+        image = to_grid(data, affine, whole, self.device, outside=air)
         centre, mass = self._brain_centre(image, whole)
         if mass == 0:
             return None
         face, _ = world_box(data.shape, affine)
         grid = WorldGrid.around(centre, WINDOW, self.spacing).aligned(face)
         # The window may have cut the brain while searching: look again from where it was seen.
-        moved, mass = self._brain_centre(self._resample(data, affine, grid), grid)
+        moved, mass = self._brain_centre(_cut(image, whole, grid, air), grid)
         if mass == 0:
             return None
-        return WorldGrid.around(moved, WINDOW, self.spacing).aligned(face)
-
-    def _resample(self, data: NDArray[Any], affine: NDArray[np.float64], grid: WorldGrid) -> Tensor:
-        """(R, A, S) intensities; beyond the volume lies air, whatever its number is."""
-        return to_grid(data, affine, grid, self.device, outside=air_value(data))
+        grid = WorldGrid.around(moved, WINDOW, self.spacing).aligned(face)
+        return grid, _cut(image, whole, grid, air)
 
     def _brain_centre(self, image: Tensor, grid: WorldGrid) -> tuple[NDArray[np.float64], float]:
         """Middle of the largest piece of brain (RAS+ mm) and its volume in mL."""
@@ -185,7 +196,7 @@ class BrainSegmenter:
 
     def _tissue(self, image: Tensor) -> NDArray[np.bool_]:
         """(R, A, S) bool: brain tissue by one plain pass."""
-        chosen = self._forward(image)[:-1].argmax(0)
+        chosen, _ = best_class(self._forward(image)[:-1])
         return ((chosen > 0) & (chosen != self._fluid)).cpu().numpy()
 
     @torch.inference_mode()
@@ -217,7 +228,7 @@ class BrainSegmenter:
 
     def _clean(self, maps: Tensor) -> tuple[NDArray[np.bool_], Tensor]:
         """Brain mask, and for each class where it may lie, both on the working grid."""
-        chosen = maps[:-1].argmax(0).cpu().numpy()
+        chosen = best_class(maps[:-1])[0].cpu().numpy()
         tissue, _ = _largest_piece((chosen > 0) & (chosen != self._fluid))
         ball = ndimage.generate_binary_structure(3, 1)
         closed = ndimage.binary_closing(np.pad(tissue, 6), ball, iterations=5)
@@ -237,31 +248,33 @@ class BrainSegmenter:
             keep[index] &= ~lone
         return inside, torch.as_tensor(keep, device=maps.device)
 
-    def _decode(self, values: Tensor) -> NDArray[np.uint8]:
-        """(classes + 1, ...) probabilities to label indices."""
+    def _decode(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(classes + 1, ...) probabilities to uint8 label indices and their probabilities."""
         tables = [
             torch.tensor([getattr(c, side) for c in self.classes], dtype=torch.uint8)
             for side in ("left", "right")
         ]
-        chosen = values[:-1].argmax(0)
-        outside = values[:-1].amax(0) <= 0
-        left, right = (t.to(values.device)[chosen] for t in tables)
+        chosen, best = best_class(values[:-1])
+        left, right = (t.to(values.device)[chosen.int()] for t in tables)
         labels = torch.where(values[-1] > 0.5, left, right)
-        return labels.masked_fill(outside, 0).cpu().numpy()
-
-
-def relative_entropy(probabilities: Tensor) -> Tensor:
-    """Entropy of (C, ...) probabilities as a share of the largest possible, (...) in [0, 1].
-
-    Where nothing was predicted (all zero) it is zero.
-    """
-    p = probabilities / probabilities.sum(0).clamp_min(1e-6)
-    entropy: Tensor = torch.special.entr(p).sum(0)
-    return entropy / math.log(max(2, len(p)))
+        return labels.masked_fill_(best <= 0, 0), best
 
 
 def _probabilities(logits: Tensor) -> Tensor:
     return torch.cat([logits[:-1].softmax(0), logits[-1:].sigmoid()])
+
+
+def _cut(image: Tensor, whole: WorldGrid, grid: WorldGrid, air: float) -> Tensor:
+    """The part of an image on ``whole`` that ``grid``, on the same lattice, covers."""
+    shift = np.rint((np.asarray(grid.origin) - whole.origin) / whole.steps).astype(int)
+    out = image.new_full(grid.size, air)
+    there, here = [], []
+    for low, size, length in zip(shift.tolist(), grid.size, whole.size, strict=True):
+        first, last = max(0, low), min(length, low + size)
+        there.append(slice(first, max(first, last)))
+        here.append(slice(first - low, max(first, last) - low))
+    out[tuple(here)] = image[tuple(there)]
+    return out
 
 
 def _starts(length: int, window: int) -> list[int]:

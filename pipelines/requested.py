@@ -13,9 +13,11 @@ from mmtool.errors import InputError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.text import read_text
 from mmtool.models.text.request import TextRequest, parse_request
+from mmtool.models.text.vocabulary import Lexicon, lexicon_of
 from mmtool.pipelines.text_audit import build_audit
+from mmtool.types import Label
 
-_AVAILABLE = frozenset(label.index for label in (BRAIN, *BRAIN_LABELS))
+_NAMED = 12  # structures of the model that an error names
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,14 @@ class Requested:
     Attributes:
         request: What it asks for.
         sha256: Hash of its words.
+        lexicon: Vocabulary of the model's label table.
+        words: The text.
     """
 
     request: TextRequest
     sha256: str
+    lexicon: Lexicon
+    words: str
 
     @property
     def indices(self) -> frozenset[int] | None:
@@ -42,30 +48,73 @@ class Requested:
 
     def audit(self, volumes_ml: Mapping[int, float]) -> dict[str, Any]:
         """Content of ``text_audit.json``; see :func:`build_audit`."""
-        return build_audit(self.request, volumes_ml)
+        return build_audit(self.request, volumes_ml, self.lexicon)
 
 
-def read_request(text: str, limits: Limits) -> Requested:
+def read_request(
+    text: str,
+    limits: Limits,
+    labels: tuple[Label, ...] = BRAIN_LABELS,
+    whole: Label | None = BRAIN,
+    *,
+    must_name: bool = True,
+) -> Requested:
     """Read a prompt or report, given as words or as the path of a file.
+
+    Args:
+        text: The words, or the file.
+        limits: Of the length of a text.
+        labels: Every label that the model gives; those of the head if left out.
+        whole: The model's label of the organ around them, or None.
+        must_name: Refuse a prompt that names nothing known; not for a network that reads itself.
 
     Raises:
         InputError: An empty text, a missing file, or a prompt that names nothing known.
     """
     words = _words(text, limits)
-    if not words.strip():
-        raise InputError("the text is empty", "name structures, or leave --text out for all")
-    request = parse_request(words, _AVAILABLE)
-    if request.asked is not None and not request.asked:
+    lexicon = lexicon_of(labels, whole)
+    request = parse_request(words, lexicon=lexicon)
+    if must_name and request.asked is not None and not request.asked:
         named = ", ".join(request.unknown[:5]) or "nothing"
         near = [b for r in request.readings for _, b in r.suggestions if b]
         raise InputError(
             f"the text asks for nothing that the model knows (it names: {named})",
-            f"did you mean {near[0]}?" if near else "'mmtool models show brain' lists structures",
+            f"did you mean {near[0]}?" if near else _what_it_has(lexicon),
         )
-    return Requested(request, hashlib.sha256(words.encode()).hexdigest())
+    return Requested(request, _hash(words), lexicon, words)
+
+
+def hash_text(text: str, limits: Limits) -> str:
+    """SHA-256 of the words of a text, given as words or as the path of a file.
+
+    Raises:
+        InputError: An empty text or a missing file.
+    """
+    return _hash(_words(text, limits))
+
+
+def _hash(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _what_it_has(lexicon: Lexicon) -> str:
+    names = lexicon.structures
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (
+        f"the model has: {', '.join(name[:40] for name in names[:_NAMED])}{more}"
+        if names
+        else "leave --text out"
+    )
 
 
 def _words(text: str, limits: Limits) -> str:
+    words = _content(text, limits)
+    if not words.strip():
+        raise InputError("the text is empty", "name structures, or leave --text out for all")
+    return words
+
+
+def _content(text: str, limits: Limits) -> str:
     """Content of the file that ``text`` names, or ``text`` itself."""
     try:
         if len(text) < 4096 and "\n" not in text and Path(text).is_file():

@@ -63,6 +63,7 @@ class RunFacts:
         threads: Threads of torch, None where it was not used.
         seed: Seed of the run.
         error: Set when the outputs were kept but the item counts as failed.
+        expected_memory: Peak memory as it was estimated before the run, bytes; None if it wasn't.
     """
 
     command: str
@@ -80,6 +81,7 @@ class RunFacts:
     threads: int | None
     seed: int
     error: MMToolError | None = None
+    expected_memory: int | None = None
 
 
 def versions() -> dict[str, str]:
@@ -93,30 +95,35 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_record(folder: Path, target: Path, facts: RunFacts) -> None:
+def write_record(folder: Path, target: Path, facts: RunFacts, record: str = RECORD) -> None:
     """Write ``ro-crate-metadata.json`` and, last, ``run.json`` into a staging folder.
+
+    A record that lies deeper than the outputs has no crate: a crate holds what lies below it.
 
     Args:
         folder: Where the outputs lie now.
-        target: Where they will lie: recorded paths are relative to it.
+        target: Where they will lie.
         facts: What was run.
+        record: Name of the run record in these folders: recorded paths are relative to its own
+            folder, those of outputs to ``outputs_root``.
 
     Raises:
         FileNotFoundError: The task named an output that it did not write.
     """
     outputs = [_output(folder, name) for name in facts.outputs]
+    home = (target / record).parent
     inputs = [
-        {"path": _relative(Path(path), target), "sha256": digest}
+        {"path": _relative(Path(path), home), "sha256": digest}
         for path, digest in facts.inputs_sha256.items()
     ]
-    record = {
+    content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "mmtool": __version__,
         "command": facts.command,
         "name": facts.name,
         "status": "failed" if facts.error else "ok",
         "error": _error(facts.error),
-        "arguments": _arguments(facts, target),
+        "arguments": _arguments(facts, home),
         "seed": facts.seed,
         "fingerprint": facts.fingerprint,
         "model": dict(facts.model),
@@ -129,14 +136,20 @@ def write_record(folder: Path, target: Path, facts: RunFacts) -> None:
         "peak_memory_mb": dict(facts.peak_memory_mb),
         "versions": versions(),
     }
-    _write_crate(folder, facts, record)
-    write_json(folder / RECORD, record)
+    if facts.expected_memory is not None:
+        content["expected_memory_mb"] = round(facts.expected_memory / 1e6, 1)
+    if home == target:
+        _write_crate(folder, facts, content)
+    else:
+        content["outputs_root"] = Path(os.path.relpath(target, home)).as_posix()
+    (folder / record).parent.mkdir(parents=True, exist_ok=True)
+    write_json(folder / record, content)
 
 
-def _arguments(facts: RunFacts, target: Path) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"inputs": [_relative(p, target) for p in facts.inputs]}
+def _arguments(facts: RunFacts, home: Path) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"inputs": [_relative(p, home) for p in facts.inputs]}
     for key, value in facts.arguments.items():
-        arguments[key] = _relative(value, target) if isinstance(value, Path) else value
+        arguments[key] = _relative(value, home) if isinstance(value, Path) else value
     return arguments
 
 
@@ -204,20 +217,21 @@ def read_record(path: Path) -> dict[str, Any]:
     return value
 
 
-def matching_record(target: Path, fingerprint: str) -> dict[str, Any] | None:
+def matching_record(target: Path, fingerprint: str, record: str = RECORD) -> dict[str, Any] | None:
     """The record of a finished run, if it is the same run and nothing was altered since.
 
     Args:
         target: Output folder of an item.
         fingerprint: What the item's fingerprint is now.
+        record: Name of the run record in that folder.
     """
     try:
-        record = read_record(target / RECORD)
+        found = read_record(target / record)
     except InputError:
         return None
-    if record.get("fingerprint") != fingerprint:
+    if found.get("fingerprint") != fingerprint:
         return None
-    outputs = recorded_outputs(record)
+    outputs = recorded_outputs(found)
     if outputs is None:
         return None
     for name, digest in outputs.items():
@@ -226,7 +240,7 @@ def matching_record(target: Path, fingerprint: str) -> dict[str, Any] | None:
                 return None
         except OSError:
             return None
-    return record
+    return found
 
 
 def recorded_outputs(record: Mapping[str, Any]) -> dict[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,22 +18,28 @@ from mmtool import __version__
 from mmtool.errors import InputError, ModelError
 from mmtool.io.limits import Limits
 from mmtool.io.readers import hash_input, read_volume
+from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
+from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
-from mmtool.pipelines.requested import read_request
+from mmtool.pipelines.likeness import ranges_of, unlike_training
+from mmtool.pipelines.memory import memory_limit, require_memory, resident_bytes
+from mmtool.pipelines.places import bids_scan
+from mmtool.pipelines.requested import Requested, hash_text, read_request
 from mmtool.pipelines.samplesheet import BatchItem
-from mmtool.pipelines.segment_result import SegmentResult
-from mmtool.pipelines.segmenter import Segmenter
+from mmtool.pipelines.segment_result import SegmentResult, Wanted
+from mmtool.pipelines.segmenter import Segmented, Segmenter, TextSegmenter
 from mmtool.pipelines.segmenters import load_segmenter
-from mmtool.types import Volume
+from mmtool.types import ScanHeader, Volume
 
+_READER_BYTES = 64_000_000  # buffers, and libraries that are imported for a format
 _MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SM", "OT")
 
 
 @dataclass(frozen=True)
-class SegmentOptions:
-    """What a user can ask of ``mmtool segment``.
+class SegmentOptions(Wanted):
+    """What a user can ask of ``mmtool segment``, and which files of it are wanted.
 
     Attributes:
         model: Name of a shipped model, or a folder.
@@ -41,8 +48,9 @@ class SegmentOptions:
         strict_text: A disagreement between text and image counts as a failure.
         series: Which series of a DICOM folder.
         resample_irregular: Accept what can be resampled to a regular box.
-        dicom_seg: Write DICOM SEG even if the scan is no DICOM.
         any_modality: Don't refuse scans of a modality that the model was not made for.
+        uncertainty: Write how unsure the model is of each voxel.
+        bids: Name results as in a BIDS derivative dataset.
     """
 
     model: str = "brain"
@@ -51,16 +59,24 @@ class SegmentOptions:
     strict_text: bool = False
     series: str | None = None
     resample_irregular: bool = False
-    dicom_seg: bool = False
     any_modality: bool = False
+    uncertainty: bool = False
+    bids: bool = False
 
 
 @dataclass
 class SegmentTask:
-    """The work of ``mmtool segment`` for the batch runner."""
+    """The work of ``mmtool segment`` for the batch runner.
+
+    Attributes:
+        options: What is asked for.
+        limits: Bounds of the readers.
+        max_memory: Bytes that the process may hold; None for what the machine has.
+    """
 
     options: SegmentOptions
     limits: Limits = field(default_factory=Limits)
+    max_memory: int | None = None
     command: str = "segment"
     _files: ModelFiles | None = None
     _segmenter: Segmenter | None = None
@@ -68,6 +84,8 @@ class SegmentTask:
 
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
+        if self.options.html:
+            niivue_source()  # an absent package is told of before any work
         self._loaded()
         files = self._model()
         return {
@@ -98,7 +116,7 @@ class SegmentTask:
         known.pop("device")  # the same result is promised whatever computes it
         known["scan"] = hash_input(item.inputs[0], limits=self.limits, series=options.series)
         if options.text is not None:
-            known["text"] = read_request(options.text, self.limits).sha256
+            known["text"] = hash_text(options.text, self.limits)
         known["model_files"] = self._model().card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -112,28 +130,84 @@ class SegmentTask:
         """Segment one scan into the folder ``out``."""
         options = self._of(item)
         segmenter = self._loaded()
-        request = None if options.text is None else read_request(options.text, self.limits)
+        request = self._request(options, segmenter)
+        need = 0
+
+        def fits(header: ScanHeader) -> None:
+            nonlocal need
+            need = expected_memory(segmenter, header)
+            require_memory(need, memory_limit(self.max_memory), str(item.inputs[0]))
+
         scan = read_volume(
             item.inputs[0],
             limits=self.limits,
             series=options.series,
             resample_irregular=options.resample_irregular,
+            on_header=fits,
         )
         _check_modality(scan, segmenter, options)
-        found = segmenter(_finite(scan.data), scan.affine)
+        if options.rtstruct:
+            check_rtstruct_source(scan)
+        data = _finite(scan.data)
+        found = self._found(segmenter, data, scan.affine, request, options)
         if not found.found:
             what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
             raise InputError(
                 f"no {what} was found in {item.inputs[0]}",
                 f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
             )
-        result = SegmentResult(scan, found, segmenter.labels, segmenter.whole, request)
-        result.write(out, self._model(), dicom_seg=options.dicom_seg)
+        model = self._model()
+        ranges = ranges_of(model.card, model.config)
+        unlike = unlike_training(data, scan.affine, ranges) if ranges else None
+        result = SegmentResult(
+            scan,
+            found,
+            found.table or segmenter.labels,
+            segmenter.whole,
+            request,
+            unlike,
+            steered=request is not None and isinstance(segmenter, TextSegmenter),
+        )
+        if options.bids:
+            result.write_bids(out, model, options, bids_scan(item))
+        else:
+            result.write(out, model, options)
         return ItemResult(
             summary=result.summary(),
             inputs_sha256={str(item.inputs[0]): scan.source.sha256},
             error=result.disagreement() if options.strict_text else None,
+            expected_memory=need,
         )
+
+    def _request(self, options: SegmentOptions, segmenter: Segmenter) -> Requested | None:
+        """The text as the rules read it."""
+        if options.text is None:
+            return None
+        labels, whole = segmenter.labels, segmenter.whole
+        reads = isinstance(segmenter, TextSegmenter)
+        return read_request(options.text, self.limits, labels, whole, must_name=not reads)
+
+    def _found(
+        self,
+        segmenter: Segmenter,
+        data: NDArray[Any],
+        affine: NDArray[np.float64],
+        request: Requested | None,
+        options: SegmentOptions,
+    ) -> Segmented:
+        """Run the model; one that reads gets the text too."""
+        if isinstance(segmenter, TextSegmenter):
+            text = None if request is None else request.words
+            return segmenter(data, affine, uncertainty=options.uncertainty, text=text)
+        return segmenter(data, affine, uncertainty=options.uncertainty)
+
+
+def expected_memory(segmenter: Segmenter, header: ScanHeader) -> int:
+    """Peak of this process's memory, bytes, if it segments a scan: stated before it is read."""
+    work = segmenter.memory_bytes(header.shape, header.affine)
+    results = 4 * math.prod(header.shape)  # label map, organ mask, what is asked for, an array more
+    reading = header.reading_bytes + _READER_BYTES
+    return resident_bytes() + max(reading, header.held_bytes + max(work, results))
 
 
 def _check_channels(segmenter: Segmenter, name: str) -> None:

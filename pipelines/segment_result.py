@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,43 @@ from numpy.typing import NDArray
 
 from mmtool import __version__
 from mmtool.errors import InputError
+from mmtool.io.bids import BidsScan
+from mmtool.io.writers.bids import OTHERS, write_dseg_tsv, write_sidecar
+from mmtool.io.writers.dicom_rtstruct import write_rtstruct
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_label_nifti
+from mmtool.io.writers.nifti import write_class_niftis, write_label_nifti, write_map_nifti
+from mmtool.io.writers.niivue_source import niivue_source
+from mmtool.io.writers.objects import write_objects
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
+from mmtool.io.writers.viewer import write_viewer
 from mmtool.models.store import ModelFiles
+from mmtool.pipelines.objects import SMALLEST_VOXELS, find_objects
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
+from mmtool.pipelines.structure_statistics import COLUMNS, measure, voxel_counts
 from mmtool.types import AlgorithmId, Label, Measurement, Volume
 
 UNSURE = 0.68  # certainty below which the user is told to look closely
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files of a scan are wanted besides those that are always written.
+
+    Attributes:
+        dicom_seg: DICOM SEG even if the scan is no DICOM.
+        rtstruct: DICOM RT Structure Set.
+        format: ``labels`` for one label map, ``classes`` for a binary file of each structure, or
+            ``both``.
+        html: A page to look at, which works offline.
+    """
+
+    dicom_seg: bool = False
+    rtstruct: bool = False
+    format: str = "labels"
+    html: bool = False
 
 
 class SegmentResult:
@@ -34,26 +61,36 @@ class SegmentResult:
         known: tuple[Label, ...],
         whole: Label | None,
         request: Requested | None,
+        unlike: Sequence[str] | None = None,
+        *,
+        steered: bool = False,
     ) -> None:
         self.scan = scan
         self.found = found
         self.known = known
         self.whole = whole if found.whole is not None else None
         self.request = request
+        self.unlike = unlike  # what of the scan is unlike the training data; None if unknown
         self.ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
-        counts = np.bincount(found.labels.ravel(), minlength=256)
+        counts = voxel_counts(found.labels)
         self.voxels = {label.index: int(counts[label.index]) for label in self.known}
         if self.whole is not None and found.whole is not None:
             self.voxels[self.whole.index] = int(found.whole.sum())
         self.volumes = {index: count * self.ml for index, count in self.voxels.items()}
+        self.steered = steered  # the network has read the text: its labels are what was asked for
         self.table = self._table()
         self.labels = self._asked(found.labels)
         self.audit = None if request is None else request.audit(self.volumes)
+        if self.audit is not None and found.evidence:
+            self.audit["network"] = found.evidence
 
     def _table(self) -> tuple[Label, ...]:
         if self.request is None or self.request.indices is None:
             return self.known
         asked = self.request.indices
+        if self.steered:
+            asked = asked | {i for i, n in self.voxels.items() if n}
+            return tuple(label for label in self.known if label.index in asked)
         return tuple(label for label in self._all() if label.index in asked)
 
     def _all(self) -> tuple[Label, ...]:
@@ -65,53 +102,108 @@ class SegmentResult:
         for label in self.table:
             if label != self.whole:
                 keep[label.index] = label.index
-        chosen = keep[labels]
-        if self.whole in self.table and self.whole is not None and self.found.whole is not None:
-            excluded = () if self.request is None else self.request.request.excluded
-            rest = (chosen == 0) & self.found.whole & ~np.isin(labels, tuple(excluded))
-            chosen[rest] = self.whole.index
+        fill = self.whole is not None and self.whole in self.table
+        if not fill and all(keep[label.index] for label in self.known):
+            return labels
+        excluded = () if self.request is None else tuple(self.request.request.excluded)
+        organ = self.found.whole if fill else None
+        chosen = np.empty_like(labels)
+        for k in range(labels.shape[2]):  # an index of a whole volume would be copied as int64
+            plane = keep[labels[:, :, k]]
+            if organ is not None and self.whole is not None:
+                rest = (plane == 0) & organ[:, :, k] & ~np.isin(labels[:, :, k], excluded)
+                plane[rest] = self.whole.index
+            chosen[:, :, k] = plane
         return chosen
 
-    def write(self, out: Path, model: ModelFiles, *, dicom_seg: bool) -> None:
+    def write(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
         """All files of one scan."""
-        write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
+        if wanted.format != "classes":
+            write_label_nifti(self.labels, self.scan, out / "segmentation.nii.gz")
+        if wanted.format != "labels":
+            write_class_niftis(self.labels, self.scan, out / "classes", self.table)
         if self.whole is not None and self.found.whole is not None:
             name = f"{self.whole.name}_mask.nii.gz"
             write_label_nifti(self.found.whole.astype(np.uint8), self.scan, out / name)
         write_labels_tsv(out / "labels.tsv", self.table)
         write_measurements_tsv(out / "measurements.tsv", self.measurements())
+        objects = find_objects(self.labels, self.scan.affine, self.table)
+        write_objects(out / "objects.json", objects, smallest_voxels=SMALLEST_VOXELS)
+        if self.found.uncertainty is not None:
+            write_map_nifti(self.found.uncertainty, self.scan, out / "uncertainty.nii.gz")
         write_preview(out / "preview.png", self.scan, self.labels, self.table)
         if self.audit is not None:
             write_json(out / "text_audit.json", self.audit)
-        if self.scan.source.kind == "dicom" or dicom_seg:
-            made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
-            write_dicom_seg(
-                self.labels, self.scan, self.table, out / "segmentation.dcm", algorithm=made_by
-            )
+        if wanted.html:
+            write_viewer(out / "view.html", self.scan, self.labels, self.table, niivue_source())
+        self._write_dicom(out, model, wanted)
+
+    def write_bids(self, root: Path, model: ModelFiles, wanted: Wanted, scan: BidsScan) -> None:
+        """All files of one scan under the root of a BIDS derivative dataset.
+
+        What BIDS has no name for lies in a folder of its own. The label map is always written.
+        """
+        others, results = root / OTHERS / scan.stem, root / scan.folder
+        for folder in (others, results):
+            folder.mkdir(parents=True)
+        formats = {"classes": "both"}
+        self.write(others, model, replace(wanted, format=formats.get(wanted.format, wanted.format)))
+        source = self.scan.source.path
+        seg = "".join(c for c in model.name if c.isascii() and c.isalnum()) or "model"
+        stem = scan.derivative("dseg", seg=seg)
+        (others / "segmentation.nii.gz").replace(results / f"{stem}.nii.gz")
+        write_dseg_tsv(results / f"{stem}.tsv", self.table)
+        about = {"Description": f"Structures by model {model.name}", "Manual": False}
+        write_sidecar(results / f"{stem}.json", scan, source, about=about)
+        if self.whole is not None and self.found.whole is not None:
+            name = self.whole.name
+            stem = scan.derivative("mask", desc="".join(filter(str.isalnum, name)))
+            (others / f"{name}_mask.nii.gz").replace(results / f"{stem}.nii.gz")
+            about = {
+                "Description": f"The whole {name} by model {model.name}",
+                "Type": "Brain" if name == "brain" else "ROI",
+            }
+            write_sidecar(results / f"{stem}.json", scan, source, about=about)
+
+    def _write_dicom(self, out: Path, model: ModelFiles, wanted: Wanted) -> None:
+        made_by = AlgorithmId(f"mmtool {model.name}", __version__, model.weights_sha256)
+        what = (self.labels, self.scan, self.table)
+        if self.scan.source.kind == "dicom" or wanted.dicom_seg:
+            write_dicom_seg(*what, out / "segmentation.dcm", algorithm=made_by)
+        if wanted.rtstruct:
+            write_rtstruct(*what, out / "rtstruct.dcm", algorithm=made_by)
 
     def measurements(self) -> list[Measurement]:
         """A row for each structure of the table, and the whole organ first."""
-        rows = []
+        affine = self.scan.affine
+        rows = measure(self.found.labels, self.scan.data, affine)
+        if self.whole is not None and self.found.whole is not None:
+            mask = self.found.whole.astype(np.uint8) * np.uint8(self.whole.index)
+            rows |= measure(mask, self.scan.data, affine)
         first = () if self.whole is None else (self.whole,)
+        out = []
         for label in (*first, *(x for x in self.table if x != self.whole)):
-            where = self.found.labels == label.index
-            if label == self.whole and self.found.whole is not None:
-                where = self.found.whole
-            extra: dict[str, float | int | str] = dict(self._centre(where))
-            confidence = self.found.confidence.get(label.index)
-            extra["mean_probability"] = "" if confidence is None else round(confidence, 3)
             index = label.index
-            rows.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
-        return rows
+            confidence = self.found.confidence.get(index)
+            extra: dict[str, float | int | str] = {
+                "mean_probability": "" if confidence is None else round(confidence, 3)
+            }
+            if self.found.uncertainty is not None:
+                extra["mean_uncertainty"] = self._uncertainty(label)
+            if self.unlike is not None:
+                extra["unlike_training"] = "yes" if self.unlike else "no"
+            extra |= rows.get(index, dict.fromkeys(COLUMNS, ""))
+            out.append(Measurement(label, self.voxels[index], self.volumes[index], extra))
+        return out
 
-    def _centre(self, where: NDArray[np.bool_]) -> dict[str, float | str]:
-        names = ("centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
-        if not where.any():
-            return dict.fromkeys(names, "")
-        sums = [where.sum(axis=tuple({0, 1, 2} - {a})) for a in range(3)]
-        voxel = [float((s * np.arange(len(s))).sum() / s.sum()) for s in sums]
-        world = self.scan.affine[:3, :3] @ voxel + self.scan.affine[:3, 3]
-        return dict(zip(names, (round(float(x), 2) for x in world), strict=True))
+    def _uncertainty(self, label: Label) -> float | str:
+        """Mean over a structure; float16 is too narrow for the sum."""
+        where = self.found.labels == label.index
+        if label == self.whole and self.found.whole is not None:
+            where = self.found.whole
+        if self.found.uncertainty is None or not where.any():
+            return ""
+        return round(float(self.found.uncertainty[where].mean(dtype=np.float64)), 4)
 
     def summary(self) -> dict[str, Any]:
         """For run.json and for the terminal."""
@@ -124,6 +216,9 @@ class SegmentResult:
             "mean_probability": round(self.found.certainty, 3),
             "notes": notes,
         }
+        if self.unlike is not None:
+            out["unlike_training"] = list(self.unlike)
+            notes += [f"unlike the training data: {sentence}" for sentence in self.unlike]
         if self.whole is not None:
             out[f"{self.whole.name}_ml"] = round(self.volumes[self.whole.index], 1)
         if self.audit is not None:

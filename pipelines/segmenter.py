@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class Segmented:
         whole: (I, J, K) bool mask of :attr:`Segmenter.whole`, or None.
         uncertainty: (I, J, K) float16 in [0, 1] if it was asked for: predictive entropy divided
             by that of a guess among all classes.
+        table: Labels that apply to this very scan, where the model has others too; None for all.
         notes: Plain sentences for the user.
         evidence: What the audit of a text keeps besides (e.g. similarity points), JSON-ready.
     """
@@ -33,6 +34,7 @@ class Segmented:
     certainty: float
     whole: NDArray[np.bool_] | None = None
     uncertainty: NDArray[np.float16] | None = None
+    table: tuple[Label, ...] | None = None
     notes: tuple[str, ...] = ()
     evidence: dict[str, Any] = field(default_factory=dict)
 
@@ -68,4 +70,26 @@ class Segmenter(Protocol):
 
     def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
         """Peak of memory that segmenting a volume of this grid will need, its data excluded."""
+        ...
+
+
+@runtime_checkable
+class TextSegmenter(Segmenter, Protocol):
+    """A model whose network reads the text itself.
+
+    Attributes:
+        reads_text: True.
+    """
+
+    reads_text: bool
+
+    def __call__(
+        self,
+        data: NDArray[Any],
+        affine: NDArray[np.float64],
+        *,
+        uncertainty: bool = False,
+        text: str | None = None,
+    ) -> Segmented:
+        """Segment what ``text`` asks for; everything if it is None."""
         ...

@@ -7,9 +7,11 @@ import torch
 from mmtool.errors import ModelError
 from mmtool.models.card import OWN
 from mmtool.models.outside import MESHNET, MONAI_BUNDLE, NNUNET
-from mmtool.models.store import ModelFiles, load_state
+from mmtool.models.store import ModelFiles, load_state, resolve_model
+from mmtool.pipelines.crop_inference import CropSegmenter
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.segmenter import Segmenter
+from mmtool.pipelines.text_inference import BrainTextSegmenter
 
 
 def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
@@ -22,10 +24,24 @@ def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
         return _load_outside(files, device)
     network = files.config.get("network")
     if network == "subvoxel_unet":
-        return BrainSegmenter(files.config, load_state(files, device=str(device)), device)
+        state = load_state(files, device=str(device))
+        if files.config.get("runner") == "crop":
+            return CropSegmenter(files.config, state, device, _locator(files, device))
+        return BrainSegmenter(files.config, state, device)
+    if network == "text_unet":
+        return BrainTextSegmenter(files.config, load_state(files, device=str(device)), device)
     raise ModelError(
         f"{files.folder}: unknown network {network!r}", "the model needs a newer mmtool"
     )
+
+
+def _locator(files: ModelFiles, device: torch.device) -> BrainSegmenter | None:
+    """The model that finds the place of crops in a whole head, if there is one."""
+    place = files.config.get("locate")
+    if not place:
+        return None
+    found = resolve_model(files.task, str(place["model"]))
+    return BrainSegmenter(found.config, load_state(found, device=str(device)), device)
 
 
 def _load_outside(files: ModelFiles, device: torch.device) -> Segmenter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from mmtool.errors import InputError, LimitError
@@ -12,7 +13,7 @@ from mmtool.io.limits import Limits
 from mmtool.io.readers import dicom, nifti, nrrd
 from mmtool.io.readers.dicom import SeriesSummary
 from mmtool.io.readers.dicom_files import is_dicom
-from mmtool.types import Volume
+from mmtool.types import ScanHeader, Volume
 
 __all__ = ["SeriesSummary", "hash_input", "list_series", "read_volume", "sniff_volume"]
 
@@ -25,6 +26,7 @@ def read_volume(
     limits: Limits | None = None,
     series: str | None = None,
     resample_irregular: bool = False,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
 ) -> Volume:
     """Read a scan of any supported format.
 
@@ -33,6 +35,7 @@ def read_volume(
         limits: Bounds; the defaults when None.
         series: DICOM only: number in the listing, short id or SeriesInstanceUID.
         resample_irregular: DICOM only: resample slices that fill no regular box.
+        on_header: Called before the voxels are read; what it raises ends the reading.
 
     Returns:
         The volume with its affine in RAS+ mm.
@@ -47,11 +50,17 @@ def read_volume(
     limits = limits or Limits()
     kind = sniff_volume(path, limits)
     if kind == "dicom":
-        return dicom.read(path, limits=limits, series=series, resample_irregular=resample_irregular)
+        return dicom.read(
+            path,
+            limits=limits,
+            series=series,
+            resample_irregular=resample_irregular,
+            on_header=on_header,
+        )
     sha256 = hash_input(path, limits=limits)
     if kind == "nrrd":
-        return nrrd.read(path, sha256=sha256, limits=limits)
-    return nifti.read(path, kind, sha256=sha256, limits=limits)
+        return nrrd.read(path, sha256=sha256, limits=limits, on_header=on_header)
+    return nifti.read(path, kind, sha256=sha256, limits=limits, on_header=on_header)
 
 
 def sniff_volume(path: Path, limits: Limits) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from mmtool.io.readers.dicom_geometry import (
     stack_planes,
 )
 from mmtool.io.readers.dicom_pixels import check_pixels, frames_of, rescaled
-from mmtool.types import Volume, VolumeSource
+from mmtool.types import ScanHeader, Volume, VolumeSource
 
 _LISTED = 20
 
@@ -93,7 +93,14 @@ def _unpacked(path: Path, limits: Limits) -> Iterator[Path]:
     yield path
 
 
-def read(path: Path, *, limits: Limits, series: str | None, resample_irregular: bool) -> Volume:
+def read(
+    path: Path,
+    *,
+    limits: Limits,
+    series: str | None,
+    resample_irregular: bool,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> Volume:
     """Read one series as a volume.
 
     Args:
@@ -101,6 +108,7 @@ def read(path: Path, *, limits: Limits, series: str | None, resample_irregular: 
         limits: Bounds.
         series: Which series: number in the listing, short id, or SeriesInstanceUID.
         resample_irregular: Resample gantry tilt, gaps and uneven spacing to a regular box.
+        on_header: Called before the voxels are read.
 
     Returns:
         (columns, rows, slices) in the unit of the file after rescale.
@@ -119,6 +127,7 @@ def read(path: Path, *, limits: Limits, series: str | None, resample_irregular: 
             planes = [plane_of(f.dataset, str(path)) for f in files]
         stack = stack_planes(planes, str(path))
         notes += refuse_or_note(stack, str(path), resample=resample_irregular)
+        on_header(_header(files, stack))
         data = _voxels(files, stack, limits, path)
         sha256 = _hash(files)
     if not stack.regular:
@@ -136,6 +145,15 @@ def read(path: Path, *, limits: Limits, series: str | None, resample_irregular: 
         notes=notes,
     )
     return Volume(data, checked_affine(stack.affine, str(path)), source)
+
+
+def _header(files: Sequence[DicomFile], stack: Stack) -> ScanHeader:
+    """Frames as stored, and beside them the volume: integers of 16 bits or float32 if need be."""
+    dataset = files[0].dataset
+    i, j, k = int(dataset.Columns), int(dataset.Rows), len(stack.order)
+    stored, voxels = int(dataset.BitsAllocated) // 8, i * j * k
+    held = voxels * max(2, stored)
+    return ScanHeader((i, j, k), stack.affine, stored * voxels + 4 * voxels, held)
 
 
 def summaries(found: Sequence[Series]) -> list[SeriesSummary]:

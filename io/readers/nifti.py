@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -17,12 +17,13 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
 from nibabel.freesurfer.mghformat import MGHError, MGHImage
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from mmtool.errors import InputError, LimitError
 from mmtool.io.geometry import check_shape, checked_affine
 from mmtool.io.limits import Limits
-from mmtool.types import Volume, VolumeSource
+from mmtool.types import ScanHeader, Volume, VolumeSource
 
 # What the parsers below throw at broken files, found by mutation tests.
 _BROKEN = (
@@ -60,7 +61,14 @@ def sniff(head: bytes) -> str:
     return ""
 
 
-def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
+def read(
+    path: Path,
+    kind: str,
+    *,
+    sha256: str,
+    limits: Limits,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> Volume:
     """Read one volume.
 
     Args:
@@ -68,6 +76,7 @@ def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
         kind: What :func:`sniff` said.
         sha256: Hash of the file.
         limits: Bounds.
+        on_header: Called before the voxels are read.
 
     Returns:
         Data as integers where the file has unscaled integers, else float32.
@@ -78,8 +87,9 @@ def read(path: Path, kind: str, *, sha256: str, limits: Limits) -> Volume:
     try:
         with _opened(path, kind) as image:
             _check_size(image, path, limits)
-            data = _voxels(image, path)
             affine = checked_affine(image.affine, path.name)
+            on_header(_header(image, affine))
+            data = _voxels(image, path)
             header = image.header.copy()
     except _BROKEN as error:
         raise InputError(
@@ -137,6 +147,20 @@ def _check_size(image: Any, path: Path, limits: Limits) -> None:
         )
 
 
+def _header(image: Any, affine: NDArray[np.float64]) -> ScanHeader:
+    i, j, k = (int(n) for n in image.shape[:3])
+    dtype, voxels = image.get_data_dtype(), i * j * k
+    stored = voxels * int(dtype.itemsize)
+    if _is_scaled(image) or dtype.itemsize > 4:
+        return ScanHeader((i, j, k), affine, stored + 4 * voxels, 4 * voxels)
+    swapped = 0 if dtype.isnative else stored
+    return ScanHeader((i, j, k), affine, stored + swapped, stored)
+
+
+def _is_scaled(image: Any) -> bool:
+    return (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+
+
 def _voxels(image: Any, path: Path) -> NDArray[Any]:
     """(I, J, K) integers as stored, or float32."""
     dtype = image.get_data_dtype()
@@ -145,10 +169,16 @@ def _voxels(image: Any, path: Path) -> NDArray[Any]:
             f"{path}: voxels of type {dtype} are no intensities",
             "convert the scan to one grey value for each voxel",
         )
-    data = np.asarray(image.dataobj)
+    data: NDArray[Any] = np.asarray(image.dataobj.get_unscaled())
     data = data.reshape(data.shape[:3])
+    if _is_scaled(image):
+        scaled: NDArray[np.float32] = np.empty(data.shape, np.float32, "F")
+        for k in range(scaled.shape[2]):  # in float64, which a whole volume need not be
+            plane = apply_read_scaling(data[..., k], image.dataobj.slope, image.dataobj.inter)
+            scaled[..., k] = plane
+        return scaled
     if data.dtype.kind == "f":
-        return np.ascontiguousarray(data, np.float32)
+        return np.asarray(data, np.float32)
     if data.dtype.itemsize > 4:
         return data.astype(np.float32)
     return np.asarray(data, data.dtype.newbyteorder("="))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import zlib
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -12,10 +13,10 @@ import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
-from mmtool.errors import GeometryError, InputError, LimitError
+from mmtool.errors import GeometryError, InputError, LimitError, MMToolError
 from mmtool.io.geometry import LPS_TO_RAS, check_shape, checked_affine
 from mmtool.io.limits import Limits
-from mmtool.types import Volume, VolumeSource
+from mmtool.types import ScanHeader, Volume, VolumeSource
 
 _SPACES = {
     "right-anterior-superior": np.eye(4),
@@ -43,13 +44,20 @@ def sniff(head: bytes) -> bool:
     return head[:4] == b"NRRD"
 
 
-def read(path: Path, *, sha256: str, limits: Limits) -> Volume:
+def read(
+    path: Path,
+    *,
+    sha256: str,
+    limits: Limits,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> Volume:
     """Read one volume.
 
     Args:
         path: The file.
         sha256: Hash of the file.
         limits: Bounds.
+        on_header: Called before the voxels are read.
 
     Returns:
         Data as stored (64-bit floats become float32).
@@ -70,8 +78,12 @@ def read(path: Path, *, sha256: str, limits: Limits) -> Volume:
                     "raise MMTOOL_MAX_VOXELS if the file is what you expect",
                 )
             affine = _affine(header, path)
+            i, j, k = shape
+            held = prod(shape) * min(dtype.itemsize, 4)
+            packed = path.stat().st_size if header["encoding"] != "raw" else 0
+            on_header(ScanHeader((i, j, k), affine, size + max(packed, held), held))
             data = _data(header, file, path, size)
-    except InputError:
+    except MMToolError:
         raise
     except (
         nrrd.NRRDError,

@@ -1,8 +1,10 @@
-"""Label maps as NIfTI-1, exactly on the grid of the scan."""
+"""Label maps and maps of shares as NIfTI-1, exactly on the grid of the scan."""
 
 from __future__ import annotations
 
 import gzip
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.io.atomic import replace_into
-from mmtool.types import Volume
+from mmtool.types import Label, Volume
 
 _GZIP_LEVEL = 4  # label maps shrink 100-fold at any level; higher ones only cost time
 
@@ -40,15 +42,77 @@ def write_label_nifti(labels: NDArray[np.integer[Any]], like: Volume, path: Path
     top = int(labels.max(initial=0))
     if top > 65535 or int(labels.min(initial=0)) < 0:
         raise ValueError(f"labels from {labels.min()} to {top} don't fit into 16 bits")
-    image = nibabel.Nifti1Image(labels.astype(np.uint8 if top < 256 else np.uint16), like.affine)
-    _place(image, like)
+    kind = np.uint8 if top < 256 else np.uint16
+    image = nibabel.Nifti1Image(labels.astype(kind, copy=False), like.affine)
     image.header.set_intent("label")
     image.header["cal_max"], image.header["cal_min"] = top, 0
-    data = image.to_bytes()
-    with replace_into(path) as temporary:
+    _write(image, like, path)
+
+
+def write_map_nifti(values: NDArray[np.floating[Any]], like: Volume, path: Path) -> None:
+    """Write a map of shares, such as an uncertainty, placed as :func:`write_label_nifti` does.
+
+    Args:
+        values: (I, J, K) in [0, 1] on the grid of ``like``; stored as float32 to
+            three decimals, which is what keeps the packed file small.
+        like: The scan.
+        path: Target, ``.nii`` or ``.nii.gz``.
+
+    Raises:
+        ValueError: Shape differs from the scan, or a value is no share.
+    """
+    if values.shape != like.data.shape:
+        raise ValueError(f"values {values.shape} for a scan of {like.data.shape}")
+    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
+        raise ValueError("a map of shares holds values outside [0, 1]")
+    image = nibabel.Nifti1Image(values.astype(np.float32).round(3), like.affine)
+    image.header["cal_max"], image.header["cal_min"] = 1, 0
+    _write(image, like, path)
+
+
+def _write(image: Any, like: Volume, path: Path) -> None:
+    _place(image, like)
+    with replace_into(path) as temporary, temporary.open("wb") as raw:
         if path.suffix == ".gz":
-            data = gzip.compress(data, _GZIP_LEVEL, mtime=0)
-        temporary.write_bytes(data)
+            with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(raw)
+
+
+def write_class_niftis(
+    labels: NDArray[np.integer[Any]], like: Volume, folder: Path, table: Sequence[Label]
+) -> None:
+    """Write one binary file for each label, also for those that have no voxels.
+
+    So the names of the files follow from what was asked for alone, and a workflow can expect them.
+
+    Args:
+        labels: (I, J, K) label map on the grid of ``like``.
+        like: The scan.
+        folder: Made if absent; gets ``<name>.nii.gz``, see :func:`class_file_stems`.
+        table: Labels to write.
+    """
+    folder.mkdir(exist_ok=True)
+    for label, stem in zip(table, class_file_stems(table), strict=True):
+        mask = (labels == label.index).astype(np.uint8)
+        write_label_nifti(mask, like, folder / f"{stem}.nii.gz")
+
+
+def class_file_stems(table: Sequence[Label]) -> list[str]:
+    """A file name for each label, safe on any system and unique without regard to case.
+
+    Example:
+        >>> class_file_stems([label_of_left_hippocampus])  # doctest: +SKIP
+        ['left_hippocampus']
+    """
+    stems = [re.sub(r"[^a-z0-9]+", "_", label.name.lower()).strip("_")[:80] for label in table]
+    numbered = [f"{stem or 'label'}_{x.index}" for stem, x in zip(stems, table, strict=True)]
+    names = [
+        stem if stem and stems.count(stem) == 1 else number
+        for stem, number in zip(stems, numbered, strict=True)
+    ]
+    return names if len(set(names)) == len(names) else numbered
 
 
 def _place(image: Any, like: Volume) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mmtool.io.atomic import replace_into
+from mmtool.io.label_profiles import LabelProfiles, label_profiles
 from mmtool.types import Label, Volume
 
 _PANEL = 420  # pixels, square
@@ -57,8 +58,9 @@ def write_preview(path: Path, volume: Volume, labels: NDArray[Any], table: Seque
     mask = nibabel.apply_orientation(labels, orientation)
     steps = np.linalg.norm(volume.affine[:3, :3], axis=0)
     mm = steps[np.argsort(orientation[:, 0])]
-    window = _window(data, volume.source.modality)
-    centre = _centre(mask)
+    window = grey_window(data, volume.source.modality)
+    profiles = label_profiles(mask, int(mask.max(initial=0)) + 1)
+    centre = _centre(profiles)
     extent = max(float(n * s) for n, s in zip(data.shape, mm, strict=True))
     scale = _PANEL / extent
     colors = {label.index: label.color for label in table}
@@ -71,7 +73,7 @@ def write_preview(path: Path, volume: Volume, labels: NDArray[Any], table: Seque
         position = _position(volume, orientation, centre, across)
         draw.text((left + 6, _GAP + _PANEL + 6), f"{name}  {position}", _GREY, _font(13))
     _scale_bar(draw, scale)
-    _legend(draw, mask, table)
+    _legend(draw, set(np.flatnonzero(profiles.counts).tolist()), table)
     with replace_into(path) as temporary:
         picture.save(temporary, format="PNG", optimize=False)
 
@@ -80,7 +82,7 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size=size)
 
 
-def _window(data: NDArray[Any], modality: str) -> tuple[float, float]:
+def grey_window(data: NDArray[Any], modality: str) -> tuple[float, float]:
     """Grey window: soft tissue for CT, robust percentiles otherwise."""
     if modality == "CT":
         return -100.0, 200.0
@@ -93,23 +95,16 @@ def _window(data: NDArray[Any], modality: str) -> tuple[float, float]:
     return float(low), float(high if high > low else low + 1)
 
 
-def _centre(mask: NDArray[Any]) -> tuple[int, int, int]:
+def _centre(profiles: LabelProfiles) -> tuple[int, int, int]:
     """Along each axis, the slice that shows most of what there is.
 
     Every structure counts by its area as a share of its own largest, so that neither the cortex
     nor a thin horn decides alone; the middle slice if there is nothing.
     """
     out = []
-    kinds = int(mask.max(initial=0)) + 1
-    for axis in range(3):
-        length = mask.shape[axis]
-        counts = np.empty((length, kinds))
-        for index in range(length):
-            plane = np.take(mask, index, axis)
-            counts[index] = np.bincount(plane.ravel(), minlength=kinds)
-        counts = counts[:, 1:] / counts[:, 1:].max(0).clip(1)
-        score = counts.sum(1)
-        out.append(int(score.argmax()) if score.any() else length // 2)
+    for counts in profiles.slices:
+        score = (counts[:, 1:] / counts[:, 1:].max(0).clip(1)).sum(1)
+        out.append(int(score.argmax()) if score.any() else len(counts) // 2)
     return out[0], out[1], out[2]
 
 
@@ -123,7 +118,7 @@ def _cut(
 ) -> _Plane:
     """A slice with rows downwards on the page."""
     across, right, up = axes
-    grey, labels = (np.take(a, index, across) for a in (data, mask))
+    grey, labels = (np.moveaxis(a, across, 0)[index] for a in (data, mask))
     if right > up:
         grey, labels = grey.T, labels.T
     grey, labels = (np.rot90(a[:: flips[0], :: flips[1]]) for a in (grey, labels))
@@ -198,8 +193,7 @@ def _scale_bar(draw: ImageDraw.ImageDraw, scale: float) -> None:
     draw.text((left - 6, y), f"{length:.0f} mm", _GREY, _font(13), anchor="rm")
 
 
-def _legend(draw: ImageDraw.ImageDraw, mask: NDArray[Any], table: Sequence[Label]) -> None:
-    present = set(np.unique(mask).tolist())
+def _legend(draw: ImageDraw.ImageDraw, present: set[int], table: Sequence[Label]) -> None:
     shown = [label for label in table if label.index in present]
     left = 3 * (_PANEL + _GAP) + 2 * _GAP
     if not shown:

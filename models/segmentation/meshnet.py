@@ -196,12 +196,12 @@ def torch_layers(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> tupl
             _HINT,
         )
     layers = []
-    for number, (row, (group, norms)) in enumerate(zip(rows, blocks, strict=True), start=1):
+    for number, (row, (kernel, norms)) in enumerate(zip(rows, blocks, strict=True), start=1):
         last = number == len(blocks)
         layer = MeshLayer(
-            group["weight"].float(),
-            group["bias"].float() if "bias" in group else None,
-            _dilation(row, int(group["weight"].shape[-1])),
+            kernel["weight"].float(),
+            kernel["bias"].float() if "bias" in kernel else None,
+            _dilation(row, int(kernel["weight"].shape[-1])),
             "linear" if last else activation,
             normalise=bool(config.get("bnorm")) and not norms and not last,
         )

@@ -24,6 +24,9 @@ _ACTIVATIONS = {"LeakyReLU": nn.LeakyReLU, "ReLU": nn.ReLU}
 _MOST_STAGES = 12
 
 
+Triple = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class UNetPlan:
     """What a network is made of.
@@ -48,8 +51,8 @@ class UNetPlan:
     inputs: int
     outputs: int
     features: tuple[int, ...]
-    kernels: tuple[tuple[int, ...], ...]
-    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[Triple, ...]
+    strides: tuple[Triple, ...]
     blocks: tuple[int, ...]
     decoder: tuple[int, ...]
     bias: bool
@@ -76,17 +79,17 @@ class _Conv(nn.Module):
         self,
         plan: UNetPlan,
         channels: tuple[int, int],
-        kernel: tuple[int, ...],
-        stride: tuple[int, ...] = (1, 1, 1),
+        kernel: Triple,
+        stride: Triple = (1, 1, 1),
         *,
         bias: bool | None = None,
         active: bool = True,
     ) -> None:
         super().__init__()
         given, made = channels
-        padding = tuple((k - 1) // 2 for k in kernel)
+        i, j, k = ((n - 1) // 2 for n in kernel)
         bias = plan.bias if bias is None else bias
-        self.conv = nn.Conv3d(given, made, kernel, stride, padding, bias=bias)
+        self.conv = nn.Conv3d(given, made, kernel, stride, (i, j, k), bias=bias)
         norm = plan.normalise(made)
         self.norm = norm[0] if norm else nn.Identity()
         self.after = plan.activate() if active else nn.Identity()
@@ -103,9 +106,9 @@ class _Convs(nn.Module):
         self,
         plan: UNetPlan,
         channels: tuple[int, int],
-        kernel: tuple[int, ...],
+        kernel: Triple,
         count: int,
-        stride: tuple[int, ...] = (1, 1, 1),
+        stride: Triple = (1, 1, 1),
     ) -> None:
         super().__init__()
         given, made = channels
@@ -125,8 +128,8 @@ class _Residual(nn.Module):
         self,
         plan: UNetPlan,
         channels: tuple[int, int],
-        kernel: tuple[int, ...],
-        stride: tuple[int, ...],
+        kernel: Triple,
+        stride: Triple,
     ) -> None:
         super().__init__()
         given, made = channels
@@ -152,9 +155,9 @@ class _Blocks(nn.Module):
         self,
         plan: UNetPlan,
         channels: tuple[int, int],
-        kernel: tuple[int, ...],
+        kernel: Triple,
         count: int,
-        stride: tuple[int, ...],
+        stride: Triple,
     ) -> None:
         super().__init__()
         given, made = channels
@@ -173,7 +176,7 @@ class _Encoder(nn.Module):
         given = plan.inputs
         residual = plan.kind == _RESIDUAL
         if residual:
-            self.stem = _Convs(plan, (given, plan.features[0]), plan.kernels[0], 1)
+            self.stem: nn.Module = _Convs(plan, (given, plan.features[0]), plan.kernels[0], 1)
             given = plan.features[0]
         else:
             self.stem = nn.Identity()
@@ -353,10 +356,10 @@ def _each(value: Any, count: int) -> tuple[int, ...]:
     return out
 
 
-def _triples(value: Any, count: int) -> tuple[tuple[int, ...], ...]:
+def _triples(value: Any, count: int) -> tuple[Triple, ...]:
     """Three numbers for each stage."""
     rows = [value] * count if isinstance(value, int) else value
-    out = tuple(_each(row, 3) for row in rows)
+    out = tuple((a, b, c) for a, b, c in (_each(row, 3) for row in rows))
     if len(out) != count:
         raise ValueError(count)
     return out

@@ -29,12 +29,18 @@ class SubvoxelUNetConfig:
         widths: Channels of each level, finest (block grid) first.
         head: Hidden channels of the per-block MLP.
         block: Voxels along one edge of a block.
+        inputs: Channels of the image.
+        depth: Convolutions of each level, on the way down and on the way up.
+        sides: Whether one more logit tells left from right.
     """
 
     classes: int
     widths: tuple[int, ...] = (32, 64, 96, 128)
     head: int = 96
     block: int = 2
+    inputs: int = 1
+    depth: int = 1
+    sides: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Plain dict for ``config.json``."""
@@ -90,11 +96,18 @@ class _ConvNorm(nn.Sequential):
         )
 
 
+def _level(width: int, depth: int) -> nn.Sequential:
+    """``depth`` convolutions; one alone keeps the names that weights of depth 1 have."""
+    if depth == 1:
+        return _ConvNorm(width, width)
+    return nn.Sequential(*(_ConvNorm(width, width) for _ in range(depth)))
+
+
 class SubvoxelUNet(nn.Module):
     """See the module docstring.
 
-    Shapes: image (B, 1, I, J, K) float32 with I, J, K multiples of :attr:`multiple`;
-    output (B, classes + 1, I, J, K) logits, the last channel for "left hemisphere".
+    Shapes: image (B, inputs, I, J, K) float32 with I, J, K multiples of :attr:`multiple`;
+    output (B, outputs, I, J, K) logits; with ``sides`` the last channel is "left hemisphere".
     """
 
     def __init__(self, config: SubvoxelUNetConfig) -> None:
@@ -102,20 +115,26 @@ class SubvoxelUNet(nn.Module):
         self.config = config
         widths = config.widths
         cells = config.block**3
-        self.stem = _ConvNorm(cells, widths[0])
-        self.encode = nn.ModuleList([_ConvNorm(widths[0], widths[0])])
+        raw = config.inputs * cells
+        self.stem = _ConvNorm(raw, widths[0])
+        self.encode = nn.ModuleList([_level(widths[0], config.depth)])
         self.down = nn.ModuleList()
         for upper, lower in itertools.pairwise(widths):
             self.down.append(_ConvNorm(upper, lower, stride=2))
-            self.encode.append(_ConvNorm(lower, lower))
+            self.encode.append(_level(lower, config.depth))
         pairs = list(itertools.pairwise(widths))[::-1]
-        self.lift = nn.ModuleList(nn.Conv3d(lower, upper, 1) for upper, lower in pairs)
-        self.decode = nn.ModuleList(_ConvNorm(upper, upper) for upper, _ in pairs)
+        self.lift = nn.ModuleList(nn.Conv3d(lower, width, 1) for width, lower in pairs)
+        self.decode = nn.ModuleList(_level(width, config.depth) for width, _ in pairs)
         self.head = nn.Sequential(
-            nn.Conv3d(widths[0] + cells, config.head, 1),
+            nn.Conv3d(widths[0] + raw, config.head, 1),
             nn.LeakyReLU(0.01, inplace=True),
-            nn.Conv3d(config.head, (config.classes + 1) * cells, 1),
+            nn.Conv3d(config.head, self.outputs * cells, 1),
         )
+
+    @property
+    def outputs(self) -> int:
+        """Logits of a voxel."""
+        return self.config.classes + int(self.config.sides)
 
     @property
     def multiple(self) -> int:
@@ -126,11 +145,16 @@ class SubvoxelUNet(nn.Module):
         """Block features with the raw block beside them.
 
         Args:
-            image: (B, 1, I, J, K).
+            image: (B, inputs, I, J, K).
 
         Returns:
-            (B, widths[0] + block^3, I/block, J/block, K/block).
+            (B, widths[0] + inputs * block^3, I/block, J/block, K/block).
         """
+        cells, skips = self.encoded(image)
+        return torch.cat([self.decoded(skips), cells], dim=1)
+
+    def encoded(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Raw blocks, and the features of every level, finest first."""
         cells = fold_blocks(image, self.config.block)
         x = self.stem(cells)
         skips = []
@@ -139,10 +163,15 @@ class SubvoxelUNet(nn.Module):
                 x = self.down[level - 1](x)
             x = encode(x)
             skips.append(x)
+        return cells, skips
+
+    def decoded(self, skips: list[Tensor]) -> Tensor:
+        """(B, widths[0], ...) features of the block grid from those of all levels."""
+        x = skips[-1]
         for lift, decode, skip in zip(self.lift, self.decode, skips[-2::-1], strict=True):
             size = [int(n) for n in skip.shape[2:]]
             x = decode(skip + F.interpolate(lift(x), size=size, mode="trilinear"))
-        return torch.cat([x, cells], dim=1)
+        return x
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of every voxel; see the class docstring."""

@@ -12,20 +12,22 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmtool.models.text.vocabulary import Phrase, by_concept, normalise_word, phrases
+from mmtool.models.text.spans import (
+    BOTH,
+    LEFT,
+    RIGHT,
+    Token,
+    find_spans,
+    side_of,
+    tokens_of,
+    with_sides,
+)
+from mmtool.models.text.vocabulary import Lexicon, Phrase
 
 PRESENT, NORMAL, ABSENT, EXCLUDED = "present", "unremarkable", "absent", "excluded"
 YARDSTICK = "yardstick"
 EXCLUDING = ("but not", "except", "except for", "excluding", "apart from")  # openers of a clause
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?(?!\w)|[A-Za-z0-9]+(?:'[a-z]+)?|[(),/]")
-_LEFT = frozenset({"left", "l", "lt", "sinister", "left-sided"})
-_RIGHT = frozenset({"right", "r", "rt", "dexter"})
-_BOTH = frozenset({"both", "bilateral", "bilaterally", "either", "paired"})
-_PLURALS = frozenset(
-    "hippocampi amygdalae amygdalas thalami caudates putamina putamens pallidi pallida hemispheres "
-    "ventricles horns nuclei hippocampuses".split()
-)
 _NEGATION = re.compile(
     r"\b(?:no|without|negative for|absence of|free of|neither|nor|not|never|denies|"
     r"rather than|exclude|excludes|minus)\b"
@@ -53,11 +55,27 @@ _UNCERTAIN = re.compile(
     r"(?:excluded?|ruled? out)\b"
 )
 _SPARED_BEHIND = re.compile(
-    r"^\W*(?:(?:is|are|was|were|appears?|relatively|largely|again) )*"
-    r"(?:spared|uninvolved|not involved)\b"
+    r"^\W*(?:(?:left|right|l|r|and|or|on|of|the|both|sides?|hemispheres?|bilaterally)\b\W*)*"
+    r"(?:(?:is|are|was|were|appears?|relatively|largely|again) )*"
+    r"(?:spared|uninvolved|not involved|free of|negative for)\b"
+)
+# What a prompt doesn't want: "ignore the pons", "the pons is not to be segmented".
+_LEAVES_OUT = re.compile(
+    r"\b(?:other than|leav(?:e|ing) out|ignor(?:e|ing)|omit(?:ting)?|skip(?:ping)?|"
+    r"drop(?:ping)?|save for|leaving)\b"
+)
+_LEFT_OUT = re.compile(
+    r"^\W*(?:(?:the|left|right|l|r|and|on|both|sides?|bilaterally|ones?|is|are|should|must|can|needs?|to|be)"
+    r"\b\W*)*(?:not (?:to )?(?:be )?(?:segmented|included|needed|wanted|shown|outlined|marked|"
+    r"required|labell?ed)|left out|excluded|ignored|omitted|skipped)\b"
+)
+_ASKS_ANEW = re.compile(
+    r"(?:,|\band|\bbut|\bthen)\s+(?:please\s+)?"
+    r"(?:segment|show|outline|delineate|contour|extract|label|mark|find|give|draw)\b"
 )
 _SPARED_BEFORE = re.compile(
-    r"\b(?:sparing|spares|spared)(?: of)?(?: the)?(?: left| right| both| bilateral)*\s*$"
+    r"\b(?:sparing|spares|spared)(?: of)?"
+    r"(?: (?:the|left|right|both|bilateral|and|l|r|lt\.?|rt\.?|left-sided|right-sided))*\s*$"
 )
 # What ends the scope of a negation or of "normal": another finding.
 _NEW_FINDING = re.compile(
@@ -71,19 +89,10 @@ _FINDING = re.compile(
     r"restrict|metasta|asymmetr|abnormal)"
 )
 _SCOPE = 300  # characters on either side in which a trigger word counts; keeps the time linear
-_ORDINALS = {
-    "third": "third ventricle", "3rd": "third ventricle", "iii": "third ventricle",
-    "fourth": "fourth ventricle", "4th": "fourth ventricle", "iv": "fourth ventricle",
-}  # fmt: skip
-_VENTRICLES = _ORDINALS | {"lateral": "lateral ventricle"}
-_HEART = frozenset(
-    "heart cardiac atrium atria atrial pacemaker icd defibrillator lead leads electrode electrodes "
-    "myocardial mitral tricuspid hypertrophy".split()
-)
 # "isointense to gray matter", "compared with the putamen": a yardstick, not a finding.
 _YARDSTICK = re.compile(
     r"\b(?:(?:iso|hypo|hyper)-?(?:dense|intense|attenuating)|similar|relative|compared|comparison|"
-    r"identical|equal)(?: in \w+)? (?:to|with)(?: \w+){0,4}\s*$"
+    r"identical|equal)(?: in \w+)? (?:to|with)(?: [\w./-]+){0,6}\s*$"
 )
 
 
@@ -108,19 +117,14 @@ class Mention:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class _Token:
-    word: str
-    raw: str
-    start: int
-    end: int
-
-
-def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") -> list[Mention]:
+def find_mentions(
+    clause: str, lexicon: Lexicon, *, opener: str, prompt: bool, carried: str = ""
+) -> list[Mention]:
     """Mentions of a clause.
 
     Args:
         clause: Text of the clause.
+        lexicon: Vocabulary of the label table.
         opener: Word that opened it, e.g. ``but not``.
         prompt: Negation excludes in a prompt; in a report it says that a thing is unremarkable.
         carried: Side that the clause before ended with.
@@ -128,12 +132,12 @@ def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") 
     Returns:
         Mentions in order.
     """
-    tokens = [
-        _Token(normalise_word(m.group().lower()), m.group().lower(), m.start(), m.end())
-        for m in _TOKEN.finditer(clause)
+    tokens = tokens_of(clause)
+    spans = with_sides(tokens, find_spans(tokens, lexicon, prompt=prompt), carried)
+    sided = [
+        Mention(x.phrase, x.side, PRESENT, tokens[x.first].start, tokens[x.after - 1].end)
+        for x in spans
     ]
-    spans = _spans(tokens)
-    sided = _with_sides(tokens, spans, carried)
     lower = _without_uncertainty(clause)
     starts = [m.start for m in sided]
     out = []
@@ -144,127 +148,19 @@ def find_mentions(clause: str, *, opener: str, prompt: bool, carried: str = "") 
             else _report_status(lower, mention, starts)
         )
         out.append(replace(mention, status=status, reason=reason))
-    return out + _ectomies(lower, prompt)
-
-
-def _spans(tokens: list[_Token]) -> list[tuple[int, int, Phrase]]:
-    """Longest vocabulary entries: first token, token after the last, entry."""
-    table = phrases()
-    by_name = by_concept()
-    out: list[tuple[int, int, Phrase]] = []
-    position, seen_ventricle = 0, False
-    heart = any(t.word in _HEART for t in tokens)
-    while position < len(tokens):
-        hit = None
-        for phrase in table.get(tokens[position].word, ()):
-            end = position + len(phrase.words)
-            if tuple(t.word for t in tokens[position:end]) == phrase.words:
-                hit = (position, end, phrase)
-                break
-        if hit is None and _is_ventricle(tokens, position, seen_ventricle):
-            named = tokens[position + 1 : position + 2]
-            after = position + 1 + (bool(named) and named[0].word == "ventricle")
-            hit = (position, after, by_name[_VENTRICLES[tokens[position].word]])
-        if hit and hit[2].concept == "ventricles" and heart:
-            hit = (hit[0], hit[1], by_name["cardiac ventricle"])
-        if hit is None:
-            position += 1
-            continue
-        seen_ventricle = seen_ventricle or "ventric" in hit[2].concept
-        if not (out and _places(hit[2], out[-1][2], tokens[out[-1][1] : hit[0]])):
-            out.append(hit)
-        position = hit[1]
-    return out
-
-
-def _places(phrase: Phrase, previous: Phrase, between: list[_Token]) -> bool:
-    """Whether a hemisphere only says on which side the structure before it lies."""
-    words = [t.word for t in between]
-    return (
-        phrase.concept == "cerebrum"
-        and previous.known
-        and words[:1] in (["of"], ["in"])
-        and all(w in _LEFT | _RIGHT | _BOTH | {"of", "in", "the"} for w in words)
-    )
-
-
-def _is_ventricle(tokens: list[_Token], position: int, seen_ventricle: bool) -> bool:
-    """Whether a token is the "3rd" of "3rd and 4th ventricles"."""
-    word = tokens[position].word
-    if seen_ventricle and word in _ORDINALS:
-        return True
-    if word not in _VENTRICLES:
-        return False
-    for token in tokens[position + 1 : position + 7]:
-        if token.word == "ventricle":
-            return True
-        if token.word not in _VENTRICLES and token.word not in (",", "and", "or", "/", "the"):
-            return False
-    return False
-
-
-def _side_of(tokens: list[_Token]) -> str | None:
-    """``left``, ``right``, ``both`` or None for a run of tokens."""
-    words = [t.word for t in tokens]
-    left = any(w in _LEFT for w in words)
-    right = any(w in _RIGHT for w in words)
-    if (left and right) or any(w in _BOTH for w in words):
-        return "both"
-    return "left" if left else "right" if right else None
-
-
-def _with_sides(
-    tokens: list[_Token], spans: list[tuple[int, int, Phrase]], carried: str
-) -> list[Mention]:
-    out: list[Mention] = []
-    running = carried
-    previous_end = 0
-    taken = -1  # a side behind one structure doesn't belong to the next
-    for number, (first, after, phrase) in enumerate(spans):
-        before = tokens[max(previous_end, taken) : first]
-        own = _side_of(before)
-        following = spans[number + 1][0] if number + 1 < len(spans) else len(tokens)
-        plural = any(t.raw in _PLURALS for t in tokens[first:after])
-        behind, used = _behind(tokens, after, following)
-        if own is None and behind is not None:
-            own, taken = behind, used
-            side = own
-        elif own is not None:
-            side = running = own
-        else:
-            side = "both" if plural else running
-        side = "" if side == "both" else side
-        out.append(Mention(phrase, side, PRESENT, tokens[first].start, tokens[after - 1].end))
-        previous_end = after
-    return out
-
-
-def _behind(tokens: list[_Token], after: int, stop: int) -> tuple[str | None, int]:
-    """A side right behind a structure: "(left)", ", left", "on the left", "L"."""
-    position = after
-    while position < stop and tokens[position].word in ("(", ",", "on", "the", "of", "in"):
-        position += 1
-    if position >= stop:
-        return None, after
-    side = _side_of(tokens[position : position + 1])
-    if side is None:
-        return None, after
-    closing = position + 1
-    # "hippocampus, left amygdala": the side belongs to what follows it directly.
-    if closing == stop and stop < len(tokens) and tokens[closing - 1].word not in (")",):
-        return None, after
-    if closing + 1 < stop and tokens[closing].word == "and":
-        more = _side_of(tokens[closing + 1 : closing + 2])
-        if more is not None and more != side and closing + 2 <= stop:
-            return "both", closing + 2
-    return side, closing
+    return out + _ectomies(lower, lexicon, prompt)
 
 
 def _prompt_status(clause: str, mention: Mention, opener: str) -> tuple[str, str]:
     if opener in EXCLUDING:
         return EXCLUDED, opener
-    trigger = _last(_NEGATION, _before(clause, mention))
-    return (PRESENT, "") if trigger is None else (EXCLUDED, trigger.group())
+    before = _before(clause, mention)
+    for pattern in (_NEGATION, _LEAVES_OUT):
+        trigger = _last(pattern, before)
+        if trigger is not None and not _ASKS_ANEW.search(before[trigger.end() :]):
+            return EXCLUDED, trigger.group()
+    behind = _LEFT_OUT.search(clause[mention.end : mention.end + _SCOPE])
+    return (EXCLUDED, behind.group().strip()) if behind else (PRESENT, "")
 
 
 def _report_status(clause: str, mention: Mention, starts: Sequence[int]) -> tuple[str, str]:
@@ -316,7 +212,7 @@ def _normality(clause: str, mention: Mention, starts: Sequence[int]) -> tuple[st
         following = starts[index : index + 1]
         # "with a normal right caudate" speaks of the caudate.
         between = clause[place : following[0]][:_SCOPE].split() if following else ["."]
-        if not all(w in _LEFT | _RIGHT | _BOTH | {"the"} for w in between):
+        if not all(w in LEFT | RIGHT | BOTH | {"the"} for w in between):
             return NORMAL, match.group()
     before = _before(clause, mention)
     normal = _last(_NORMAL, before)
@@ -338,21 +234,20 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return matches[0] if matches else None
 
 
-def _ectomies(clause: str, prompt: bool) -> list[Mention]:
+def _ectomies(clause: str, lexicon: Lexicon, prompt: bool) -> list[Mention]:
     """Structures that an operation's name says are gone, e.g. amygdalohippocampectomy."""
     if prompt:
         return []
-    table = by_concept()
     out = []
     for match in _ECTOMY.finditer(clause):
-        side = _side_of(
-            [_Token(w, w, 0, 0) for w in clause[max(0, match.start() - 30) : match.start()].split()]
+        side = side_of(
+            [Token(w, w, 0, 0) for w in clause[max(0, match.start() - 30) : match.start()].split()]
         )
         for stem, concept in (("hippocamp", "hippocampus"), ("amygdal", "amygdala")):
             if stem in match.group():
                 out.append(
                     Mention(
-                        table[concept],
+                        lexicon.by_concept[concept],
                         side if side in ("left", "right") else "",
                         ABSENT,
                         match.start(),
@@ -366,10 +261,14 @@ def _ectomies(clause: str, prompt: bool) -> list[Mention]:
 def side_alone(clause: str, opener: str = "") -> str | None:
     """Side of a clause without a structure: "The right is normal", "except the left one"."""
     if opener in EXCLUDING:
-        only = re.fullmatch(r"\W*(?:the\s+)?(left|right)(?:\s+(?:side|ones?))?\W*", clause.lower())
+        only = re.fullmatch(
+            r"\W*(?:the\s+)?(left|right)(?:\s+(?:side|ones?))?(?:\W+(?:please|in|this|the|"
+            r"scan|image|for|me|only))*\W*",
+            clause.lower(),
+        )
         return only.group(1) if only else None
     match = re.match(
-        r"\s*(?:the\s+)?(left|right)(?:\s+(?:side|one))?\s+(?:is|was|appears|looks)\b",
+        r"\s*(?:the\s+)?(left|right)(?:\s+(?:side|one))?\s+(?:is|was|appears|looks|should)\b",
         clause.lower(),
     )
     return match.group(1) if match else None
@@ -380,5 +279,5 @@ def status_of(clause: str, *, opener: str, prompt: bool) -> tuple[str, str]:
     empty = Phrase((), "", (), True)
     where = Mention(empty, "", PRESENT, 0, 0)
     if prompt:
-        return _prompt_status(clause, where, opener)
+        return _prompt_status(clause.lower(), where, opener)
     return _report_status(_without_uncertainty(clause), where, ())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from mmtool.models.text.mentions import (
     ABSENT,
@@ -19,7 +19,8 @@ from mmtool.models.text.mentions import (
     status_of,
 )
 from mmtool.models.text.sections import Sentence, clauses, clean, has_headings, sentences
-from mmtool.models.text.vocabulary import labels_of, normalise_word, phrases, single_words
+from mmtool.models.text.vocabulary import EVERYTHING, Lexicon, Phrase, brain_lexicon
+from mmtool.models.text.words import normalise_word
 
 _PROMPT_WORDS = 40  # longer texts are read as reports
 # A short text that states something of a structure is a report all the same.
@@ -27,6 +28,25 @@ _DECLARES = re.compile(
     r"\b(?:is|are|was|were|shows|showed|demonstrates?|appears?|remains?|noted|seen|spared|"
     r"cannot|atrophic|enlarged)\b"
 )
+_MOST_COMPARED = 400  # different words of one sentence that are compared with known ones
+# ... and so is a short finding or its denial. "No lesion in", not "everything without a lesion".
+_REPORTS = re.compile(
+    r"\b(?:unremarkable|intact|within normal limits|normal(?! (?:tissue|brain\b(?![- ]stem)))|"
+    r"age-appropriate|"
+    r"(?:no|without|absence of|negative for)(?:\s+\w+){0,3}\s+(?:abnormality|lesion|mass|infarct|"
+    r"atrophy|evidence|h(?:a)?emorrhage|(?:o)?edema|change|gliosis|signs?|tumou?r|enhancement)"
+    r" (?:of|in|within|involving)|status post|s/p|sparing|spared|resected|agenesis|preserved|"
+    r"compared (?:with|to)|isointense|ha(?:s|ve) been)\b"
+)
+# Words of who wants something segmented: then "is" states nothing.
+_WANTS = re.compile(
+    r"\b(?:segment|outline|delineate|contour|extract|annotate|isolate|highlight|trace the|"
+    r"i (?:want|need)|interested in|where (?:is|are)|show me|give me|mask of|roi|"
+    r"(?:region|structure|area)s? of interest)\b"
+)
+_MARKS = " \t,;-*\u2022"  # around a line of a list
+_LINE_WORDS = 8  # of a line in a list
+_SENTENCES = 3  # of a prompt that says what it wants
 _VOLUME = re.compile(r"\b(\d{1,4}(?:\.\d{1,3})?)\s?(?:ml|cc|cm3|cm\^3|cubic centimeters?)\b")
 _COMPARED = re.compile(r"\b(smaller|larger|bigger)\b(?: in size| in volume)? than\b")
 _FILLER = frozenset(
@@ -36,7 +56,9 @@ _FILLER = frozenset(
     "this that these those one ones there without no not except excluding but minus is are be scan "
     "image brain "
     "each every any everything region regions area areas part parts whole entire complete total "
-    "left-sided right-sided i want need would like extract their its head body third fourth".split()
+    "left-sided right-sided i want need would like extract their its head body third fourth "
+    "leave leaving out left-out segmented included needed wanted shown marked ignore omit skip "
+    "include other than save do".split()
 )
 
 
@@ -83,7 +105,27 @@ class TextRequest:
     excluded: frozenset[int] = frozenset()
 
 
-def parse_request(text: str, available: Collection[int]) -> TextRequest:
+@dataclass(frozen=True)
+class _Table:
+    """The vocabulary, and which of its labels may be asked for."""
+
+    lexicon: Lexicon
+    available: Collection[int]
+
+    def labels(self, phrase: Phrase, side: str) -> tuple[int, ...]:
+        found = (label.index for label in self.lexicon.labels_of(phrase, side))
+        return tuple(index for index in found if index in self.available)
+
+    @property
+    def parts(self) -> set[int]:
+        """All but the whole organ."""
+        whole = self.lexicon.whole
+        return {i for i in self.available if whole is None or i != whole.index}
+
+
+def parse_request(
+    text: str, available: Collection[int] | None = None, lexicon: Lexicon | None = None
+) -> TextRequest:
     """Read a prompt or a report.
 
     A prompt asks for every structure that it names, less those that it excludes. A report asks
@@ -92,7 +134,8 @@ def parse_request(text: str, available: Collection[int]) -> TextRequest:
 
     Args:
         text: The user's words.
-        available: Label indices that the model has.
+        available: Label indices that may be asked for; None for all of the lexicon.
+        lexicon: Vocabulary of the model's label table; None for that of the head.
 
     Returns:
         The request. ``asked`` is an empty set when a prompt names nothing that is available.
@@ -101,33 +144,53 @@ def parse_request(text: str, available: Collection[int]) -> TextRequest:
         >>> sorted(parse_request("left hippocampus", {17, 53}).asked)
         [17]
     """
-    cleaned = clean(text)
+    words_known = lexicon or brain_lexicon()
+    table = _Table(words_known, words_known.indices if available is None else available)
+    cleaned = _lines_as_list(clean(text))
     found = sentences(cleaned)
     words = len(cleaned.split())
-    short = not has_headings(cleaned) and words <= _PROMPT_WORDS and len(found) <= 2
-    prompt = short and not _DECLARES.search(cleaned.lower())
-    readings = _readings(found, prompt, available)
+    lower = cleaned.lower()
+    short = not has_headings(cleaned) and words <= _PROMPT_WORDS
+    wants = short and len(found) <= _SENTENCES and bool(_WANTS.search(lower))
+    short = short and len(found) <= 2
+    prompt = wants or (short and not _DECLARES.search(lower) and not _REPORTS.search(lower))
+    readings = _readings(found, prompt, table)
     if short and not prompt and not any(any(r.labels) for r in readings):
-        prompt, readings = True, _readings(found, True, available)
-    return _gather("prompt" if prompt else "report", readings, available)
+        prompt, readings = True, _readings(found, True, table)
+    return _gather("prompt" if prompt else "report", readings, table)
 
 
-def _readings(found: Sequence[Sentence], prompt: bool, available: Collection[int]) -> list[Reading]:
+def _lines_as_list(text: str) -> str:
+    """A list of one structure a line, as one line with commas."""
+    lines = [bare for line in text.strip().rstrip(".").splitlines() if (bare := line.strip(_MARKS))]
+    short = 1 < len(lines) <= _PROMPT_WORDS and all(
+        len(line.split()) <= _LINE_WORDS
+        and line[0].isalnum()
+        and line[1:2] not in (".", ")")
+        and line[-1] not in ".:"
+        for line in lines
+    )
+    return ", ".join(lines) if short and not has_headings(text) else text
+
+
+def _readings(found: Sequence[Sentence], prompt: bool, table: _Table) -> list[Reading]:
     out = []
     last: Mention | None = None
     for sentence in found:
-        reading, last = _read(sentence, prompt, available, last)
+        reading, last = _read(sentence, prompt, table, last)
         out.append(reading)
     return out
 
 
 def _read(
-    sentence: Sentence, prompt: bool, available: Collection[int], last: Mention | None
+    sentence: Sentence, prompt: bool, table: _Table, last: Mention | None
 ) -> tuple[Reading, Mention | None]:
     mentions: list[Mention] = []
     carried = ""
     for opener, clause in clauses(sentence.text):
-        found = find_mentions(clause, opener=opener, prompt=prompt, carried=carried)
+        if opener == "but" and last is not None and last.phrase.concept == EVERYTHING:
+            opener = "except"  # "everything but the cerebellum"
+        found = find_mentions(clause, table.lexicon, opener=opener, prompt=prompt, carried=carried)
         alone = side_alone(clause, opener if prompt else "")
         if not found and alone and last is not None:
             status, reason = status_of(clause, opener=opener, prompt=prompt)
@@ -136,19 +199,14 @@ def _read(
             carried = found[-1].side if prompt else ""
             last = next((m for m in reversed(found) if m.phrase.known), last)
         mentions += found
-    labels = tuple(
-        tuple(x.index for x in labels_of(m.phrase, m.side) if x.index in available)
-        if m.phrase.known
-        else ()
-        for m in mentions
-    )
+    labels = tuple(table.labels(m.phrase, m.side) if m.phrase.known else () for m in mentions)
     reading = Reading(
         sentence,
         tuple(mentions),
         labels,
         _volumes(sentence.text.lower(), labels),
-        _compared(sentence.text.lower(), mentions, available),
-        _suggestions(sentence.text, strict=prompt),
+        _compared(sentence.text.lower(), mentions, table),
+        _suggestions(sentence.text, table.lexicon, strict=prompt),
     )
     return reading, last
 
@@ -165,7 +223,7 @@ def _volumes(
 
 
 def _compared(
-    text: str, mentions: Sequence[Mention], available: Collection[int]
+    text: str, mentions: Sequence[Mention], table: _Table
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """ "The left hippocampus is smaller than the right": (smaller, larger)."""
     match = _COMPARED.search(text)
@@ -177,31 +235,26 @@ def _compared(
     rest = text[match.end() :]
     if not re.search(rf"\b(?:{other}|contralateral|other side)\b", rest):
         return None
-    here, there = (
-        tuple(x.index for x in labels_of(first.phrase, side) if x.index in available)
-        for side in (first.side, other)
-    )
+    here, there = (table.labels(first.phrase, side) for side in (first.side, other))
     return (here, there) if match.group(1) == "smaller" else (there, here)
 
 
-def _suggestions(text: str, *, strict: bool) -> tuple[tuple[str, str], ...]:
+def _suggestions(text: str, lexicon: Lexicon, *, strict: bool) -> tuple[tuple[str, str], ...]:
     """Words that look like misspelt structures; in a prompt also words not understood at all."""
-    known = single_words()
-    vocabulary = {w for entries in phrases().values() for p in entries for w in p.words}
     out = []
-    for raw in dict.fromkeys(re.findall(r"[a-z]{3,40}", text.lower())):
+    for raw in islice(dict.fromkeys(re.findall(r"[^\W\d_]{3,40}", text.lower())), _MOST_COMPARED):
         word = normalise_word(raw)
-        if word in vocabulary or raw in _FILLER or word in _FILLER:
+        if word in lexicon.words or raw in _FILLER or word in _FILLER:
             continue
-        near = difflib.get_close_matches(word, known, 1, 0.84) if len(word) >= 6 else []
+        near = lexicon.nearest(raw) or lexicon.nearest(word)
         if near or strict:
-            out.append((raw, near[0] if near else ""))
+            out.append((raw, near))
         if len(out) >= 50:
             break
     return tuple(out)
 
 
-def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> TextRequest:
+def _gather(kind: str, readings: list[Reading], table: _Table) -> TextRequest:
     by_status: dict[str, set[int]] = {PRESENT: set(), EXCLUDED: set(), ABSENT: set()}
     unknown: dict[str, None] = {}  # in the order of the text
     for reading in readings:
@@ -219,7 +272,7 @@ def _gather(kind: str, readings: list[Reading], available: Collection[int]) -> T
     excluded, absent = by_status[EXCLUDED], by_status[ABSENT]
     asked = by_status[PRESENT] - excluded
     if kind == "prompt" and not asked and excluded and not unknown:
-        asked = {i for i in available if i != 1} - excluded
+        asked = table.parts - excluded
     result = None if kind == "report" and not asked else frozenset(asked)
     return TextRequest(
         kind,

@@ -25,6 +25,7 @@ _KINDS = {**dict.fromkeys(_ASKING, True), **dict.fromkeys(_BACKGROUND, False)}
 _HEADING = re.compile(r"^[ \t>*#_-]{0,8}([A-Za-z][A-Za-z ]{2,30}?)[ \t*_]{0,4}:", re.MULTILINE)
 _BULLET = re.compile(r"^\s{0,20}(?:[-*\u2022]|\(?\d{1,3}[.)]|[a-z]\))\s+", re.MULTILINE)
 _ABBREVIATIONS = frozenset("dr mr mrs ms e.g i.e vs approx fig st cf lt rt l r bilat".split())
+_LEADING = frozenset("the of in and or a an both for to with from at on by within".split())
 _END = re.compile(r"[.!?]+(?=\s|$)|;|\n\n|\u0000")
 _CLAUSE = re.compile(
     r",?\s*\b(?:but not|but|however|although|though|whereas|while|yet|except for|except|"
@@ -58,7 +59,11 @@ def clean(text: str) -> str:
 
 def has_headings(text: str) -> bool:
     """Whether a text looks like a report: it has a known heading."""
-    return any(m.group(1).strip().lower() in _KINDS for m in _HEADING.finditer(text))
+    return any(_name(m) in _KINDS for m in _HEADING.finditer(text))
+
+
+def _name(heading: re.Match[str]) -> str:
+    return " ".join(heading.group(1).lower().split())
 
 
 def sentences(text: str) -> list[Sentence]:
@@ -73,11 +78,7 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def _sections(text: str) -> list[tuple[str, bool, str]]:
-    marks = [
-        (m.start(), m.end(), m.group(1).strip().lower())
-        for m in _HEADING.finditer(text)
-        if m.group(1).strip().lower() in _KINDS
-    ]
+    marks = [(m.start(), m.end(), _name(m)) for m in _HEADING.finditer(text) if _name(m) in _KINDS]
     out = [("", True, text[: marks[0][0]] if marks else text)]
     for (_, end, name), following in zip(marks, [*marks[1:], None], strict=False):
         body = text[end : following[0] if following else len(text)]
@@ -90,9 +91,8 @@ def _split(body: str) -> list[str]:
     body = _BULLET.sub("\0", body)
     out, start = [], 0
     for match in _END.finditer(body):
-        if match.group() == "." and _is_abbreviation(
-            body[max(start, match.start() - 8) : match.start()]
-        ):
+        before = body[max(start, match.start() - 24) : match.start()]
+        if match.group() == "." and _is_abbreviation(before, body[match.end() : match.end() + 3]):
             continue
         out.append(body[start : match.end()].rstrip("\0"))
         start = match.end()
@@ -100,9 +100,14 @@ def _split(body: str) -> list[str]:
     return [piece.strip("\0") for piece in out]
 
 
-def _is_abbreviation(before: str) -> bool:
+def _is_abbreviation(before: str, behind: str) -> bool:
     words = before.lower().split()
-    return bool(words) and words[-1].lstrip("(") in _ABBREVIATIONS
+    if not words or words[-1].lstrip("(") not in _ABBREVIATIONS:
+        return False
+    # "lesion of the putamen R. The horn" ends a sentence; "in the R. Putamen" doesn't.
+    following = behind.strip()
+    trailing = words[-1] in ("l", "r") and following[:1].isupper() and following[1:].islower()
+    return not trailing or not words[:-1] or words[-2] in _LEADING
 
 
 def clauses(sentence: str) -> list[tuple[str, str]]:

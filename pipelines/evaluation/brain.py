@@ -14,7 +14,7 @@ from scipy import ndimage
 from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean, dice_per_label
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.training.brain import SIZE, load_codes
-from mmtool.pipelines.training.brain_labels import CLASSES, build_lookup
+from mmtool.pipelines.training.brain_labels import CLASSES, build_lookup, sided_table
 from mmtool.pipelines.training.brain_options import split_maps
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
 
@@ -105,9 +105,9 @@ def evaluate_brain(
 
 def sided_labels(sample: Sample) -> NDArray[np.uint8]:
     """(I, J, K) label indices of a synthetic scan."""
-    tables = [[0, *((c[s] or c[0])[0] for c in list(CLASSES.values())[1:])] for s in (0, 1)]
-    left, right = (np.array(t, np.uint8)[sample.classes.numpy()] for t in tables)
-    sided: NDArray[np.uint8] = np.where(sample.side.numpy() == 0, right, left)
+    sided: NDArray[np.uint8] = sided_table()[
+        sample.classes.numpy(), (sample.side.numpy() != 0).astype(int)
+    ]
     return sided
 
 

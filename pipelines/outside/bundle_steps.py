@@ -21,8 +21,10 @@ from mmtool.errors import InputError
 from mmtool.pipelines.outside.bundle_config import BundleConfig, Component
 
 # What mmtool does itself: it reads the scan, adds the axis of channels, works in float32.
-_DONE = ("LoadImage", "EnsureChannelFirst", "AddChannel", "EnsureType", "ToTensor", "CastToType")
-_DONE += ("Identity", "ToDevice")
+_DONE = tuple(
+    "LoadImage EnsureChannelFirst AddChannel EnsureType ToTensor CastToType Identity "
+    "ToDevice".split()
+)
 _INTENSITY = ("channel_wise", "dtype")
 _PAD = ("mode", "method", "constant_values", "value")
 _BEFORE: dict[str, tuple[str, ...]] = {
@@ -58,8 +60,10 @@ _BEFORE: dict[str, tuple[str, ...]] = {
 }
 _CROPS = ("CropForeground",)
 # Arguments of dictionary transforms that say nothing about the values.
-_BOOKKEEPING = ("allow_missing_keys", "meta_keys", "meta_key_postfix", "source_key", "lazy")
-_BOOKKEEPING += ("ensure_same_shape", "start_coord_key", "end_coord_key", "track_meta", "data_type")
+_BOOKKEEPING = tuple(
+    "allow_missing_keys meta_keys meta_key_postfix source_key lazy ensure_same_shape "
+    "start_coord_key end_coord_key track_meta data_type".split()
+)
 _PER_KEY = ("mode", "padding_mode", "align_corners", "dtype")
 _MOST_VOXELS = 2_000_000_000
 

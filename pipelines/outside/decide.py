@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmtool.pipelines.inference import relative_entropy
 from mmtool.pipelines.segmenter import Segmented
+from mmtool.pipelines.voxel_scores import relative_entropy
 
 _SLAB_VALUES = 24_000_000  # float32 interpolated at a time; bounds memory, any value is right
 _STRAIGHT = 1e-4  # voxels over the whole volume by which axes may fail to run along each other
@@ -148,9 +148,12 @@ class AxisMap:
             values = _along(values, 2, second, nearest[1])
             yield part, _along(values, 3, third, nearest[2])
 
-    def inside(self, size: tuple[int, ...]) -> tuple[NDArray[np.bool_], ...]:
+    def inside(self, size: tuple[int, ...]) -> Kept:
         """For each working axis which file voxels lie on the working grid of ``size``."""
-        return tuple((p > -0.5) & (p < n - 0.5) for p, n in zip(self.positions, size, strict=True))
+        first, second, third = (
+            (p > -0.5) & (p < n - 0.5) for p, n in zip(self.positions, size, strict=True)
+        )
+        return first, second, third
 
     def to_file(self, values: NDArray[Any]) -> NDArray[Any]:
         """From working order of axes to the file's."""

@@ -63,7 +63,7 @@ def make_labels(
             "mmtool holds labels of 1 to 255",
         )
     plain = {index: plain_name(name) or f"class {index}" for index, name in names.items()}
-    out = []
+    out: list[Label] = []
     for index, name in sorted(plain.items()):
         body, side = split_side(name)
         code, category = _coded(body)

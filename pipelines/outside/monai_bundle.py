@@ -73,7 +73,7 @@ class BundleSegmenter:
         self.channels = _names(image.get("channel_def"), channels)
         self.labels, self.choose = self._classes(config, arguments, pred)
         kind = _MODALITIES.get(str(image.get("modality", "")).upper())
-        self.modalities = (kind,) if kind else ()
+        self.modalities: tuple[str, ...] = (kind,) if kind else ()
         self.whole: Label | None = None
         said = str(meta.get("task") or meta.get("name") or "what its bundle describes")
         self.purpose = f"{kind or 'scans'}: {said}" if kind else said

@@ -59,7 +59,8 @@ class NnunetSegmenter:
         self.device = device
         self.channels = _channel_names(dataset)
         self.labels, self.choose, outputs = _classes(dataset)
-        states, said = [], {}
+        states: list[dict[str, Tensor]] = []
+        said: dict[str, Any] = {}
         for name in weight_files(files.folder, files.format):
             content = load_checkpoint(files.folder / name, numbers=True)
             said = said or content
@@ -71,7 +72,7 @@ class NnunetSegmenter:
         self.nets = tuple(build_unet(plan, state) for state in states)
         self.mirrored = _mirrored(said.get("inference_allowed_mirroring_axes"))
         kind = _MODALITIES.get(self.channels[0].upper())
-        self.modalities = (kind,) if kind else ()
+        self.modalities: tuple[str, ...] = (kind,) if kind else ()
         self.whole: Label | None = None
         self.purpose = f"scans like those of {self.plans.dataset or 'its training set'}"
 
@@ -151,7 +152,8 @@ def nonzero_box(
 def _same_extent(size: tuple[int, ...], working: list[int]) -> AxisMap:
     """Two grids over the same box: where voxels of the one lie among those of the other."""
     first, second, third = (
-        (np.arange(n) + 0.5) * (m / n) - 0.5 for n, m in zip(size, working, strict=True)
+        ((np.arange(n) + 0.5) * (m / n) - 0.5).astype(np.float64)
+        for n, m in zip(size, working, strict=True)
     )
     return AxisMap((0, 1, 2), (first, second, third))
 

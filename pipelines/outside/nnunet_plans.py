@@ -70,7 +70,7 @@ class Plans:
         data, logits = (_arguments(plan, what) for what in ("data", "probabilities"))
         if (logits.get("order"), logits.get("order_z")) != (1, 0):
             raise ModelError(f"plans.json resamples logits by {dict(logits)}", _HINT)
-        said = content.get(
+        said: Any = content.get(
             "foreground_intensity_properties_per_channel",
             content.get("foreground_intensity_properties_by_modality"),
         )

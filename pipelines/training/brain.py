@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -18,24 +13,19 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, IterableDataset
 
-from mmtool.errors import ModelError
-from mmtool.io.writers.json_file import write_json
 from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.subvoxel_unet import (
     SubvoxelUNet,
     SubvoxelUNetConfig,
     fold_blocks,
 )
-from mmtool.models.store import load_state, resolve_model
-from mmtool.pipelines.training.brain_card import Progress, draft_card
+from mmtool.pipelines.training.brain_card import draft_card
 from mmtool.pipelines.training.brain_labels import CLASSES, NAMES
 from mmtool.pipelines.training.brain_options import BrainTraining, split_maps
-from mmtool.pipelines.training.muon_adam import MuonAdam
+from mmtool.pipelines.training.run import Report, TrainingRun
 from mmtool.pipelines.training.synthesis import Sample, SynthesisOptions, synthesise
 
-log = logging.getLogger(__name__)
-
-_PAINTS = 2  # scans drawn from one deformed map: deforming costs more than painting
+PAINTS = 2  # scans drawn from one deformed map: deforming costs more than painting
 # Share of blocks whose loss is computed, by the rarest class in the block.
 _KEEP = {
     "background": 0.06,
@@ -70,10 +60,10 @@ class SyntheticScans(IterableDataset[Sample]):
         index = self.first + offset
         while True:
             rng = np.random.default_rng([self.options.seed, index])
-            progress = _PAINTS * index / self.options.iterations
+            progress = PAINTS * index / self.options.iterations
             contrasts = _WIDE if self.options.start else _contrasts(progress)
             codes = self.codes[int(rng.integers(len(self.codes)))]
-            yield from synthesise(codes, SIZE, contrasts, rng, paints=_PAINTS)
+            yield from synthesise(codes, SIZE, contrasts, rng, paints=PAINTS)
             index += step
 
 
@@ -133,9 +123,7 @@ def loss_of(
     return loss, dice
 
 
-def train_brain(
-    options: BrainTraining, *, report: Callable[[dict[str, Any]], None] | None = None
-) -> Path:
+def train_brain(options: BrainTraining, *, report: Report | None = None) -> Path:
     """Train, or go on from the checkpoint in ``options.out``.
 
     Args:
@@ -145,155 +133,29 @@ def train_brain(
     Returns:
         The folder that holds ``model.safetensors`` and ``config.json`` (averaged weights).
     """
-    options.out.mkdir(parents=True, exist_ok=True)
-    run = _Run(options)
+    torch.manual_seed(options.seed)
+    config = SubvoxelUNetConfig(classes=len(NAMES), widths=options.widths)
+    net = SubvoxelUNet(config)
+    run = TrainingRun(net, options, config.to_json())
     loader = DataLoader(
-        SyntheticScans(options, run.step // _PAINTS),
+        SyntheticScans(options, run.step // PAINTS),
         batch_size=None,
         num_workers=options.workers,
         prefetch_factor=4 if options.workers else None,
     )
-    started, since = time.monotonic(), run.step
-    shown: list[Tensor] = []
-    for sample in loader:
-        if run.step >= options.iterations:
-            break
-        loss, dice = run.advance(sample)
-        shown.append(torch.cat([loss[None], dice[1:]]))
-        if run.step % 50 == 0:
-            line = _log_line(run, shown, (time.monotonic() - started) / (run.step - since))
-            run.dice, shown = line["dice"], []
-            with (options.out / "log.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            if report:
-                report(line)
-        if run.step % 200 == 0:
-            run.save()
-    run.save()
-    return run.export()
 
+    def loss(sample: Sample, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        total, dice = loss_of(net, sample, generator, run.device, options.precision)
+        return total, dice[1:]
 
-def _log_line(run: _Run, shown: list[Tensor], pace: float) -> dict[str, Any]:
-    mean = torch.stack(shown).nanmean(0)
-    return {
-        "step": run.step,
-        "loss": round(float(mean[0]), 4),
-        "dice": round(float(mean[1:].nanmean()), 4),
-        "seconds_per_step": round(pace, 3),
-        "rate": round(run.rate(), 6),
-        "classes": {n: round(float(v), 3) for n, v in zip(NAMES[1:], mean[1:], strict=True)},
+    run.train(loader, loss, NAMES[1:], report)
+    description = {
+        "network": "subvoxel_unet",
+        "arguments": config.to_json(),
+        "spacing_mm": 2.0,
+        "classes": [
+            {"name": name, "left": (left or (0,))[0], "right": (right or left or (0,))[0]}
+            for name, (left, right) in CLASSES.items()
+        ],
     }
-
-
-class _Run:
-    """Network, optimiser, running average and step: what a checkpoint holds."""
-
-    def __init__(self, options: BrainTraining) -> None:
-        self.options = options
-        self.device = torch.device(options.device)
-        torch.manual_seed(options.seed)
-        self.config = SubvoxelUNetConfig(classes=len(NAMES), widths=options.widths)
-        self.net = SubvoxelUNet(self.config).to(self.device)
-        self.origin: dict[str, Any] = {}
-        resumed = self.checkpoint.exists()
-        if options.start and not resumed:
-            self._start_from(options.start)
-        self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
-        self.optimiser = MuonAdam(self.net, muon_rate=10 * options.rate, adam_rate=options.rate)
-        self.step = 0
-        self.seconds = 0.0
-        self.dice = 0.0
-        if resumed:
-            self._restore()
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.options.out / "checkpoint.pt"
-
-    def rate(self) -> float:
-        """Share of the peak: warm-up, constant, straight down (Hu et al. 2024, 2404.06395)."""
-        left = 1 - self.step / self.options.iterations
-        return min(1.0, (self.step + 1) / 100, max(0.01, left / self.options.decay))
-
-    def advance(self, sample: Sample) -> tuple[Tensor, Tensor]:
-        """One optimiser step."""
-        began = time.monotonic()
-        self.optimiser.set_rate(self.rate())
-        generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
-        loss, dice = loss_of(self.net, sample, generator, self.device, self.options.precision)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-        self.optimiser.step()
-        self.step += 1
-        keep = min(0.998, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self.net.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
-        self.seconds += time.monotonic() - began
-        return loss.detach().cpu(), dice.cpu()
-
-    def save(self) -> None:
-        state = {
-            "net": self.net.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "dice": self.dice,
-            "origin": self.origin,
-            "config": self.config.to_json(),
-        }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, self.checkpoint)
-
-    def _start_from(self, name: str) -> None:
-        """Take the weights of a model of the same shape."""
-        files = resolve_model("segment", name)
-        if files.config.get("arguments") != self.config.to_json():
-            raise ModelError(
-                f"the network of {name!r} has another shape than the one to be trained",
-                "start from a model that 'mmtool train segment' made",
-            )
-        self.net.load_state_dict(load_state(files))
-        self.origin = {"weights_sha256": files.weights_sha256, **files.card["training"]}
-
-    def _restore(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["config"] != self.config.to_json():
-            raise ModelError(
-                f"{self.checkpoint} was written by a network of another shape",
-                "train into another folder",
-            )
-        self.net.load_state_dict(state["net"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.dice = state.get("dice", 0.0)
-        self.origin = state.get("origin", {})
-        log.info("going on from step %d", self.step)
-
-    def export(self) -> Path:
-        """Write the averaged weights, their configuration and a card without metrics."""
-        from safetensors.torch import save_file
-
-        folder = self.options.out / "model"
-        folder.mkdir(exist_ok=True)
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.average.items()}
-        save_file(weights, folder / "model.safetensors")
-        config = {
-            "network": "subvoxel_unet",
-            "arguments": self.config.to_json(),
-            "spacing_mm": 2.0,
-            "classes": [
-                {"name": name, "left": (left or (0,))[0], "right": (right or left or (0,))[0]}
-                for name, (left, right) in CLASSES.items()
-            ],
-        }
-        write_json(folder / "config.json", config)
-        done = Progress(self.step, self.seconds, self.dice, self.origin)
-        card = draft_card(folder, self.options, done)
-        write_json(folder / "card.json", card)
-        return folder
+    return run.export(description, lambda facts: draft_card(options, facts))

@@ -107,3 +107,9 @@ def build_lookup() -> Lookup:
             side[list(left)] = 1
             side[list(right)] = 0
     return Lookup(tissue, of_class, side)
+
+
+def sided_table() -> NDArray[np.uint8]:
+    """(classes, 2) label index of each class on the right (0) and on the left (1)."""
+    rows = [((right or left)[0], left[0]) for left, right in list(CLASSES.values())[1:]]
+    return np.array([(0, 0), *rows], np.uint8)

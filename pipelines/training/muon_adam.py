@@ -87,12 +87,15 @@ class MuonAdam:
     """
 
     def __init__(self, net: nn.Module, *, muon_rate: float = 0.02, adam_rate: float = 2e-3) -> None:
-        kernels = [p for p in net.parameters() if p.dim() == 5 and p.shape[-1] > 1]
-        rest = [p for p in net.parameters() if p.dim() != 5 or p.shape[-1] == 1]
-        self.parts: dict[str, tuple[torch.optim.Optimizer, float]] = {
-            "muon": (Muon(kernels, lr=muon_rate), muon_rate),
-            "adam": (torch.optim.AdamW(rest, lr=adam_rate, weight_decay=1e-4), adam_rate),
-        }
+        learned = [p for p in net.parameters() if p.requires_grad]
+        kernels = [p for p in learned if p.dim() == 5 and p.shape[-1] > 1]
+        rest = [p for p in learned if p.dim() != 5 or p.shape[-1] == 1]
+        self.parts: dict[str, tuple[torch.optim.Optimizer, float]] = {}
+        if kernels:
+            self.parts["muon"] = (Muon(kernels, lr=muon_rate), muon_rate)
+        if rest:
+            adam = torch.optim.AdamW(rest, lr=adam_rate, weight_decay=1e-4)
+            self.parts["adam"] = (adam, adam_rate)
 
     def set_rate(self, share: float) -> None:
         """Scale both learning rates to ``share`` of their peak."""

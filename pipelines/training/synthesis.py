@@ -23,6 +23,7 @@ from mmtool.pipelines.training.brain_labels import (
     T1_LIKE,
     build_lookup,
 )
+from mmtool.pipelines.training.random_fields import RandomTensors, blur, rotation, thick_slices
 
 _LOOKUP = build_lookup()
 _BRAIN = torch.tensor(_LOOKUP.of_class > 0)
@@ -63,27 +64,6 @@ class Sample:
     side: Tensor
 
 
-class _Random:
-    """Draws from one numpy generator, as tensors."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
-
-    def uniform(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.from_numpy(self.rng.standard_normal(shape, dtype=np.float32))
-
-    def smooth(self, channels: int, cells: int, size: tuple[int, ...]) -> Tensor:
-        """(channels, *size) smooth noise of unit variance at ``cells`` knots an axis."""
-        coarse = self.normal(1, channels, cells, cells, cells)
-        return F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0]
-
-
 def synthesise(
     codes: NDArray[np.int16],
     size: tuple[int, int, int],
@@ -104,7 +84,7 @@ def synthesise(
     Returns:
         ``paints`` samples on a 2 mm RAS grid.
     """
-    random = _Random(rng)
+    random = RandomTensors(rng)
     deformed, mirrored = _deform(codes, size, options, random)
     tissue = torch.from_numpy(_LOOKUP.tissue)[deformed]
     classes = torch.from_numpy(_LOOKUP.of_class)[deformed]
@@ -118,7 +98,7 @@ def synthesise(
 
 
 def _scan(
-    codes: Tensor, tissue: Tensor, truth: Sample, options: SynthesisOptions, random: _Random
+    codes: Tensor, tissue: Tensor, truth: Sample, options: SynthesisOptions, random: RandomTensors
 ) -> Sample:
     """Paint one scan of a deformed map and spoil it."""
     image = _paint(tissue, options, random)
@@ -137,7 +117,7 @@ def _deform(
     codes: NDArray[np.int16],
     size: tuple[int, int, int],
     options: SynthesisOptions,
-    random: _Random,
+    random: RandomTensors,
 ) -> tuple[Tensor, bool]:
     """Codes on a deformed grid of ``size`` around the brain, and whether it was mirrored."""
     raw = torch.from_numpy(codes.astype(np.int64))
@@ -145,7 +125,7 @@ def _deform(
     where = _BRAIN_WITHOUT_CSF[raw].nonzero()[::50].float()
     centre = where.mean(0)
     angles = np.deg2rad(random.rng.normal(0, options.rotation_deg, 3))
-    matrix = torch.from_numpy(_rotation(angles)).float()
+    matrix = torch.from_numpy(rotation(angles)).float()
     matrix = matrix * torch.exp(options.scaling * random.normal(3))
     mirrored = random.chance(0.5)
     if mirrored:
@@ -162,18 +142,7 @@ def _deform(
     return sampled[0, 0].long(), mirrored
 
 
-def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    out = np.eye(3)
-    for axis, angle in enumerate(angles):
-        c, s = math.cos(angle), math.sin(angle)
-        a, b = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
-        out = out @ turn
-    return out
-
-
-def _paint(tissue: Tensor, options: SynthesisOptions, random: _Random) -> Tensor:
+def _paint(tissue: Tensor, options: SynthesisOptions, random: RandomTensors) -> Tensor:
     """Random intensity for each tissue, with texture; roughly 0 to 1."""
     typical = torch.tensor([mean for _, mean, _ in T1_LIKE.values()])
     spread = torch.tensor([sd for _, _, sd in T1_LIKE.values()])
@@ -198,14 +167,14 @@ def _paint(tissue: Tensor, options: SynthesisOptions, random: _Random) -> Tensor
     return image * (1 + 0.06 * random.smooth(1, 10, size)[0])
 
 
-def _spoil(image: Tensor, options: SynthesisOptions, random: _Random) -> Tensor:
+def _spoil(image: Tensor, options: SynthesisOptions, random: RandomTensors) -> Tensor:
     """Partial volume, coil bias, thick slices, noise and gamma."""
-    image = _blur(image, random.uniform(0.25, 0.75))
+    image = blur(image, random.uniform(0.25, 0.75))
     if random.chance(0.85):
         bias = random.uniform(0, 0.35) * random.smooth(1, 4, tuple(image.shape))[0]
         image = image * torch.exp(bias)
     if random.chance(options.thick):
-        image = _thick_slices(image, int(random.rng.integers(3)), random.uniform(1.4, 3.5))
+        image = thick_slices(image, int(random.rng.integers(3)), random.uniform(1.4, 3.5))
     if random.chance(0.9):
         noise = random.uniform(0, 0.07)
         a = image + noise * random.normal(*image.shape)
@@ -215,32 +184,7 @@ def _spoil(image: Tensor, options: SynthesisOptions, random: _Random) -> Tensor:
     return image.clamp_min(0) ** math.exp(random.uniform(-0.35, 0.35))
 
 
-def _blur(image: Tensor, sigma: float) -> Tensor:
-    radius = max(1, math.ceil(2.5 * sigma))
-    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    for axis in range(3):
-        image = sum(  # shifted sums beat conv3d with one channel on a CPU
-            (
-                float(w) * torch.roll(image, shift, axis)
-                for w, shift in zip(kernel, range(-radius, radius + 1), strict=True)
-            ),
-            start=torch.zeros_like(image),
-        )
-    return image
-
-
-def _thick_slices(image: Tensor, axis: int, factor: float) -> Tensor:
-    size = list(image.shape)
-    coarse = list(size)
-    coarse[axis] = max(2, round(size[axis] / factor))
-    x = image[None, None]
-    x = F.interpolate(x, size=coarse, mode="area")
-    return F.interpolate(x, size=size, mode="trilinear")[0, 0]
-
-
-def _field_of_view(size: tuple[int, ...], random: _Random) -> Tensor:
+def _field_of_view(size: tuple[int, ...], random: RandomTensors) -> Tensor:
     inside = torch.ones(size, dtype=torch.bool)
     for axis in range(3):
         for end in (0, 1):

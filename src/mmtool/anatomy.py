@@ -10,7 +10,7 @@ from mmtool.types import Code, Label
 
 LEFT = Code("7771000", "SCT", "Left")
 RIGHT = Code("24028007", "SCT", "Right")
-_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
+STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 _SUBSTANCE = Code("91720002", "SCT", "Body Substance")
 
 
@@ -60,17 +60,17 @@ _MIDLINE: tuple[tuple[str, int, Code, tuple[int, int, int]], ...] = (
     ("cerebrospinal fluid", 24, _code("65216001", "Cerebrospinal fluid"), (60, 60, 200)),
 )
 
-BRAIN = Label(1, "brain", _code("12738006", "Brain"), None, _STRUCTURE, (90, 200, 140))
+BRAIN = Label(1, "brain", _code("12738006", "Brain"), None, STRUCTURE, (90, 200, 140))
 
 
 def _labels() -> tuple[Label, ...]:
     out = []
     for name, left, right, code, color in _PAIRS:
         darker = (int(color[0] * 0.72), int(color[1] * 0.72), int(color[2] * 0.72))
-        out.append(Label(left, f"left {name}", code, LEFT, _STRUCTURE, color))
-        out.append(Label(right, f"right {name}", code, RIGHT, _STRUCTURE, darker))
+        out.append(Label(left, f"left {name}", code, LEFT, STRUCTURE, color))
+        out.append(Label(right, f"right {name}", code, RIGHT, STRUCTURE, darker))
     for name, index, code, color in _MIDLINE:
-        category = _SUBSTANCE if "fluid" in name else _STRUCTURE
+        category = _SUBSTANCE if "fluid" in name else STRUCTURE
         out.append(Label(index, name, code, None, category, color))
     return tuple(sorted(out, key=lambda label: label.index))
 

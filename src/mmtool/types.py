@@ -75,6 +75,23 @@ class VolumeSource:
 
 
 @dataclass(frozen=True)
+class ScanHeader:
+    """What a reader knows of a scan before it reads the voxels.
+
+    Attributes:
+        shape: Voxels along I, J, K.
+        affine: (4, 4) float64, voxel index to RAS+ mm.
+        reading_bytes: Peak of memory while the voxels are read, the result included.
+        held_bytes: What the voxels take when they are read.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    reading_bytes: int
+    held_bytes: int
+
+
+@dataclass(frozen=True)
 class Volume:
     """A scalar volume on a regular grid.
 

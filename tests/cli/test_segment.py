@@ -18,6 +18,7 @@ import pydicom
 import pytest
 import torch
 from dicom_series import write_series
+from scipy import ndimage
 
 from mmtool.models.store import resolve_model
 
@@ -27,6 +28,7 @@ ALWAYS = {
     "brain_mask.nii.gz",
     "labels.tsv",
     "measurements.tsv",
+    "objects.json",
     "preview.png",
     "run.json",
     "ro-crate-metadata.json",
@@ -101,6 +103,41 @@ def test_measurements_are_those_of_the_mask_and_of_an_adult(prompted: Path) -> N
     assert 1500 < float(table["brain"]["volume_ml"]) < 2100
     assert 7 < float(table["left thalamus"]["volume_ml"]) < 12
     assert 3 < float(table["left hippocampus"]["volume_ml"]) < 7.5
+
+
+def test_objects_are_those_of_the_mask(prompted: Path) -> None:
+    mask = np.asarray(nibabel.load(prompted / "segmentation.nii.gz").dataobj)
+    stored = json.loads((prompted / "objects.json").read_text())
+    assert [s["name"] for s in stored["structures"]] == [
+        r["name"] for r in rows(prompted / "labels.tsv")
+    ]
+    for structure in stored["structures"]:
+        sizes = [o["voxels"] for o in structure["objects"]]
+        assert sum(sizes) + structure["specks"]["voxels"] == (mask == structure["index"]).sum()
+        for item in structure["objects"]:
+            assert mask[tuple(item["point"]["voxel"])] == structure["index"]
+
+
+def test_uncertainty_is_highest_where_structures_meet(head: Path, tmp_path: Path, mmtool) -> None:
+    out = tmp_path / "out"
+    done = mmtool("segment", head, "-o", out, "--uncertainty")
+    assert done.returncode == 0, done.stderr
+    image = nibabel.load(out / "uncertainty.nii.gz")
+    np.testing.assert_array_equal(image.affine, nibabel.load(head).affine)
+    doubt, labels = (
+        np.asarray(image.dataobj),
+        np.asarray(nibabel.load(out / "segmentation.nii.gz").dataobj),
+    )
+    assert doubt.min() >= 0
+    assert doubt.max() <= 1
+    found = labels > 0
+    inner = found & (labels == ndimage.minimum_filter(labels, 3))
+    inner &= labels == ndimage.maximum_filter(labels, 3)
+    assert doubt[found & ~inner].mean() > 1.5 * doubt[inner].mean()
+    table = {r["name"]: r for r in rows(out / "measurements.tsv")}
+    mean = doubt[labels == 10].mean()
+    assert float(table["left thalamus"]["mean_uncertainty"]) == pytest.approx(mean, abs=1e-3)
+    assert {r["unlike_training"] for r in table.values()} == {"no"}
 
 
 def test_nifti_dicom_folder_and_zip_give_the_same_mask(
@@ -307,3 +344,34 @@ def test_twenty_scans_killed_in_the_middle_and_resumed(head: Path, tmp_path: Pat
         assert (out / name / "run.json").stat().st_mtime_ns == written
     first = (out / "p00/segmentation.nii.gz").read_bytes()
     assert all((out / n / "segmentation.nii.gz").read_bytes() == first for n in names)
+
+
+def test_more_memory_than_allowed_is_exit_5_before_the_voxels_are_read(
+    head: Path, tmp_path: Path, mmtool
+) -> None:
+    import gzip
+
+    cut = tmp_path / "cut.nii"
+    cut.write_bytes(gzip.decompress(head.read_bytes())[:352])  # a header, and not one voxel
+    done = mmtool("segment", cut, "--max-memory", "300M", "-o", tmp_path / "out")
+    assert done.returncode == 5, done.stderr
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"mmtool: error: {cut} needs about 0.")
+    assert error.endswith("the limit is 0.29 GiB (--max-memory)")
+    assert hint.startswith("hint: give the job more memory")
+    again = mmtool("segment", cut, "-o", tmp_path / "out", MMTOOL_MAX_MEMORY="300MB")
+    assert again.returncode == 5, again.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_size_of_memory_is_exit_2(head: Path, tmp_path: Path, mmtool) -> None:
+    done = mmtool("segment", head, "--max-memory", "lots", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "'lots' is no size of memory" in done.stderr
+
+
+def test_the_estimate_is_true_and_recorded(prompted: Path) -> None:
+    record = json.loads((prompted / "run.json").read_text())
+    expected, peak = record["expected_memory_mb"], record["peak_memory_mb"]["cpu"]
+    assert peak <= expected <= 2 * peak
+    assert "max_memory" not in record["arguments"]

@@ -22,10 +22,15 @@ from mmtool.io.atomic import publish_folder, replace_into
 from mmtool.io.readers import read_volume
 from mmtool.io.writers.dicom_seg import write_dicom_seg
 from mmtool.io.writers.json_file import write_json
-from mmtool.io.writers.nifti import write_label_nifti
+from mmtool.io.writers.nifti import (
+    class_file_stems,
+    write_class_niftis,
+    write_label_nifti,
+    write_map_nifti,
+)
 from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import cell, write_labels_tsv, write_measurements_tsv, write_tsv
-from mmtool.types import AlgorithmId, Measurement, Volume, VolumeSource
+from mmtool.types import AlgorithmId, Label, Measurement, Volume, VolumeSource
 
 MADE_BY = AlgorithmId("mmtool test", "0", "ab" * 32)
 TABLE = [label for label in BRAIN_LABELS if label.index in (16, 17, 53)]
@@ -301,3 +306,42 @@ def test_preview_of_odd_volumes(tmp_path: Path, case: str) -> None:
     write_preview(tmp_path / "p.png", volume, labels, TABLE)
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size == (1532, 464)
+
+
+def test_a_file_of_each_class(tmp_path: Path) -> None:
+    scan = in_memory(grid("LPS", (0.8, 1.2, 2.5), 12.0))
+    first = TABLE[0]
+    odd = [
+        Label(5, "Left/../Lobe (upper)", first.code, None, first.category, first.color),
+        Label(6, "left lobe; upper", first.code, None, first.category, first.color),
+        Label(7, "肝", first.code, None, first.category, first.color),
+        Label(8, "LEFT LOBE, UPPER", first.code, None, first.category, first.color),
+        Label(9, "left lobe upper 6", first.code, None, first.category, first.color),
+    ]
+    assert class_file_stems(odd[:3]) == ["left_lobe_upper_5", "left_lobe_upper_6", "label_7"]
+    write_class_niftis(shapes(), scan, tmp_path / "odd", [*TABLE, *odd])
+    names = {p.name.removesuffix(".nii.gz") for p in (tmp_path / "odd").iterdir()}
+    assert len({n.lower() for n in names}) == len(TABLE) + len(odd)
+    assert all(n.isascii() and n.replace("_", "").isalnum() for n in names)
+    write_class_niftis(shapes(), scan, tmp_path / "classes", TABLE)
+    assert class_file_stems(TABLE) == ["brainstem", "left_hippocampus", "right_hippocampus"]
+    for label, stem in zip(TABLE, class_file_stems(TABLE), strict=True):
+        again = read_volume(tmp_path / "classes" / f"{stem}.nii.gz")
+        np.testing.assert_array_equal(again.data, shapes() == label.index)
+        np.testing.assert_allclose(again.affine, scan.affine, atol=1e-4)
+
+
+def test_a_map_of_shares_lies_on_its_scan(tmp_path: Path) -> None:
+    scan = in_memory(grid("LPS", (0.9, 1.1, 3.0), 20.0))
+    values = np.random.default_rng(0).random(SHAPE).astype(np.float16)
+    write_map_nifti(values, scan, tmp_path / "map.nii.gz")
+    out = nibabel.load(tmp_path / "map.nii.gz")
+    np.testing.assert_allclose(out.affine, scan.affine, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(out.dataobj), values, atol=5e-4)
+    assert out.get_data_dtype() == np.float32
+    for wrong in (values + 1, values - 1, np.full(SHAPE, np.nan)):
+        with pytest.raises(ValueError, match="outside"):
+            write_map_nifti(wrong, scan, tmp_path / "wrong.nii.gz")
+    with pytest.raises(ValueError, match="for a scan of"):
+        write_map_nifti(values[1:], scan, tmp_path / "wrong.nii.gz")
+    assert not (tmp_path / "wrong.nii.gz").exists()

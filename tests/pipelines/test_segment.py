@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,22 @@ def test_rows_of_measurements() -> None:
     assert found.extra["centroid_a_mm"] == 1.0
     assert found.extra["centroid_s_mm"] == 2.5
     assert found.extra["mean_probability"] == 0.9
+
+
+def test_uncertainty_and_likeness_are_columns_when_they_are_known() -> None:
+    plain = result("left hippocampus")
+    assert "mean_uncertainty" not in plain.measurements()[0].extra
+    assert "unlike_training" not in plain.measurements()[0].extra
+    doubt = np.where(LABELS == 17, 0.25, 0.5).astype(np.float16)
+    found = replace(plain.found, uncertainty=doubt)
+    told = SegmentResult(plain.scan, found, BRAIN_LABELS, BRAIN, plain.request, ["too coarse"])
+    brain, left = told.measurements()
+    assert left.extra["mean_uncertainty"] == 0.25
+    assert 0.25 < float(brain.extra["mean_uncertainty"]) < 0.5
+    assert brain.extra["unlike_training"] == "yes"
+    summary = told.summary()
+    assert summary["unlike_training"] == ["too coarse"]
+    assert summary["notes"] == ["unlike the training data: too coarse"]
 
 
 def test_an_unsure_model_says_so() -> None:

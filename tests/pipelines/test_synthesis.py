@@ -107,7 +107,7 @@ def test_held_out_maps_are_not_trained_on(maps) -> None:
     kept, held = split_maps(maps, 3)
     assert [p.name for p in held] == ["c.nii.gz"]
     assert [p.name for p in kept] == ["a.nii.gz", "b.nii.gz"]
-    assert len(SyntheticScans(BrainTraining(maps, maps, holdout=3), 0).codes) == 2
+    assert len(SyntheticScans(BrainTraining(maps=maps, out=maps, holdout=3), 0).codes) == 2
 
 
 @pytest.mark.slow
@@ -115,28 +115,27 @@ def test_training_goes_on_from_its_checkpoint(maps, tmp_path, monkeypatch) -> No
     """Stopped after two of four steps and started again: the same weights, bit for bit."""
     import safetensors.torch
 
-    from mmtool.pipelines.training import brain
+    from mmtool.pipelines.training.run import TrainingRun
 
     def run(name: str) -> dict[str, torch.Tensor]:
-        options = BrainTraining(
-            maps, tmp_path / name, holdout=3, iterations=4, widths=(4, 4, 4), workers=0
-        )
+        usual = {"holdout": 3, "iterations": 4, "widths": (4, 4, 4), "workers": 0}
+        options = BrainTraining(maps=maps, out=tmp_path / name, **usual)
         return safetensors.torch.load_file(train_brain(options) / "model.safetensors")
 
     whole = run("whole")
-    advance = brain._Run.advance
+    advance = TrainingRun._advance
 
-    def stop_at_two(self, sample):
+    def stop_at_two(self, *arguments):
         if self.step == 2:
             self.save()
             raise KeyboardInterrupt
-        return advance(self, sample)
+        return advance(self, *arguments)
 
-    monkeypatch.setattr(brain._Run, "advance", stop_at_two)
+    monkeypatch.setattr(TrainingRun, "_advance", stop_at_two)
     with pytest.raises(KeyboardInterrupt):
         run("stopped")
     assert not (tmp_path / "stopped/model").exists()
-    monkeypatch.setattr(brain._Run, "advance", advance)
+    monkeypatch.setattr(TrainingRun, "_advance", advance)
     for name, value in run("stopped").items():
         assert torch.equal(whole[name], value), name
 
@@ -150,7 +149,7 @@ def test_training_starts_from_a_model(maps, tmp_path) -> None:
 
     def run(name: str, **options) -> Path:
         usual = {"holdout": 3, "iterations": 1, "widths": (4, 4, 4), "workers": 0}
-        return train_brain(BrainTraining(maps, tmp_path / name, **(usual | options)))
+        return train_brain(BrainTraining(maps=maps, out=tmp_path / name, **(usual | options)))
 
     first = run("first", iterations=2)
     second = run("second", start=str(first), rate=1e-5, precision="bfloat16")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmtool.pipelines.world_grid import WorldGrid, from_grid, to_grid, world_box
+from mmtool.pipelines import world_grid
+from mmtool.pipelines.world_grid import WorldGrid, ras_view, straight, to_grid, world_box
 
 CPU = torch.device("cpu")
 
@@ -102,26 +103,83 @@ def test_storage_order_does_not_matter(order: tuple[int, int, int]) -> None:
         torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
 
 
-def test_back_on_the_file_grid() -> None:
-    """A world-linear map comes back with the world position of each voxel.
-
-    Beyond the outermost centres of the grid its edge is repeated.
-    """
-    affine = oblique((1.0, 1.2, 3.0), -12.0)
-    shape = (30, 28, 12)
-    grid = WorldGrid.covering(shape, affine, 2.0, 4)
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.size), indexing="ij"), -1)
-    maps = torch.tensor(np.moveaxis(grid.centre_of(index), -1, 0), dtype=torch.float32)
-    got = np.full((3, *shape), np.nan, np.float32)
-    for region, values in from_grid(maps, grid, shape, affine, world_box(shape, affine)):
-        got[(slice(None), *region)] = values
-    voxels = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
-    want = voxels @ affine[:3, :3].T + affine[:3, 3]
-    want = want.clip(grid.centre_of(np.zeros(3)), grid.centre_of(np.array(grid.size) - 1.0))
-    np.testing.assert_allclose(np.moveaxis(got, 0, -1), want, atol=1e-2)
+def stored(data: np.ndarray, affine: np.ndarray, order: tuple[int, ...], flips: tuple[bool, ...]):
+    """The same volume with its axes permuted and flipped."""
+    turned, matrix = data.transpose(order), affine[:, [*order, 3]].copy()
+    for axis, flip in enumerate(flips):
+        if flip:
+            turned = np.flip(turned, axis)
+            matrix[:3, 3] += matrix[:3, axis] * (turned.shape[axis] - 1)
+            matrix[:3, axis] *= -1
+    return turned, matrix
 
 
-def test_a_box_beside_the_file_gives_nothing() -> None:
-    grid = WorldGrid((0.0, 0.0, 0.0), 2.0, (8, 8, 8))
-    box = (np.full(3, 500.0), np.full(3, 600.0))
-    assert list(from_grid(torch.zeros(1, 8, 8, 8), grid, (5, 5, 5), np.eye(4), box)) == []
+@pytest.mark.parametrize("spacing", [(0.9, 0.7, 1.3), (1.0, 2.0, 4.0), (2.7, 1.1, 5.0)])
+def test_straight_files_give_the_same_bits_in_any_storage_order(
+    spacing: tuple[float, float, float],
+) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.normal(100, 30, (14, 17, 11)).astype(np.int16)
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = (3.25, -8.5, 11.125)
+    grid = WorldGrid.covering(data.shape, affine, (2.0, 1.5, 3.0), (2, 4, 1))
+    want = to_grid(data, affine, grid, CPU, outside=7.0)
+    for order in permutations(range(3)):
+        for flips in product((False, True), repeat=3):
+            turned, matrix = stored(data, affine, order, flips)
+            again = WorldGrid.covering(turned.shape, matrix, (2.0, 1.5, 3.0), (2, 4, 1))
+            assert again.origin == pytest.approx(grid.origin, abs=1e-12)
+            for copy in (turned, np.asfortranarray(turned), np.ascontiguousarray(turned)):
+                assert torch.equal(to_grid(copy, matrix, again, CPU, outside=7.0), want)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 13.0])
+def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch, degrees: float) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.normal(100, 30, (20, 22, 18)).astype(np.float32)
+    affine = oblique((0.9, 1.1, 1.7), degrees)
+    grid = WorldGrid.covering(data.shape, affine, 1.6, 4)
+    want = to_grid(data, affine, grid, CPU)
+    monkeypatch.setattr(world_grid, "_SLAB_VOXELS", 700)
+    got = to_grid(data, affine, grid, CPU)
+    torch.testing.assert_close(got, want, rtol=0, atol=0 if degrees == 0 else 2e-3)
+
+
+def test_a_turn_of_nothing_is_the_straight_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of resampling agree where both are possible."""
+    rng = np.random.default_rng(1)
+    data = rng.normal(0, 1, (20, 22, 18)).astype(np.float32)
+    affine = oblique((0.9, 1.1, 1.7), 0.0)
+    grid = WorldGrid.covering(data.shape, affine, (1.6, 2.0, 3.0), 4)
+    want = to_grid(data, affine, grid, CPU)
+    monkeypatch.setattr(world_grid, "straight", lambda shape, matrix: False)
+    torch.testing.assert_close(to_grid(data, affine, grid, CPU), want, rtol=0, atol=1e-4)
+
+
+def test_a_view_in_ras_writes_into_the_array() -> None:
+    data = np.zeros((4, 5, 6), np.uint8)
+    affine = np.array([[0, 0, -2.0, 9], [-1, 0, 0, 3], [0, 3, 0, -4], [0, 0, 0, 1]])
+    view, matrix = ras_view(data, affine)
+    assert view.shape == (6, 4, 5)
+    assert straight(view.shape, matrix)
+    assert (np.diag(matrix)[:3] > 0).all()
+    view[1, 2, 3] = 7
+    ((i, j, k),) = np.argwhere(data == 7)
+    np.testing.assert_allclose(affine @ [i, j, k, 1], matrix @ [1, 2, 3, 1])
+
+
+def test_rounding_is_still_straight_and_a_degree_is_not() -> None:
+    shape = (512, 512, 800)
+    affine = oblique((0.5, 0.5, 0.5), 0.0)
+    affine[0, 1] = 1e-8
+    assert straight(shape, affine)
+    assert not straight(shape, oblique((0.5, 0.5, 0.5), 1.0))
+
+
+@pytest.mark.parametrize("degrees", [0.0, 13.0])
+def test_the_volume_is_left_alone(degrees: float) -> None:
+    data = np.asfortranarray(np.random.default_rng(0).random((12, 10, 8)).astype(np.float32))
+    before = data.copy()
+    affine = oblique((1.5, 1.0, 2.5), degrees)
+    to_grid(data, affine, WorldGrid.covering(data.shape, affine, 2.0), CPU, outside=3.0)
+    np.testing.assert_array_equal(data, before)

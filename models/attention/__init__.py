@@ -1,0 +1,1 @@
+"""Attention, one method a file."""

@@ -1,0 +1,1 @@
+"""Ways to let one modality steer another, one method a file."""

@@ -13,6 +13,13 @@ _GREY = 0.1  # share of the range of intensities; resampling leaves less than th
 _LOW, _HIGH = 0.005, 0.995
 
 
+def finite(data: NDArray[Any]) -> NDArray[Any]:
+    """The same array if all is finite, else a copy: NaN and infinities are air to a network."""
+    if np.issubdtype(data.dtype, np.floating) and not np.isfinite(data).all():
+        return np.asarray(np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0))
+    return data
+
+
 def air_value(data: NDArray[Any]) -> float:
     """Intensity of air: a low quantile of a sample of (I, J, K) voxels."""
     return float(np.quantile(_sample(data), _LOW))

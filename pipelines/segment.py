@@ -21,6 +21,7 @@ from mmtool.io.readers import hash_input, read_volume
 from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
 from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
+from mmtool.pipelines.air import finite
 from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
@@ -148,7 +149,7 @@ class SegmentTask:
         _check_modality(scan, segmenter, options)
         if options.rtstruct:
             check_rtstruct_source(scan)
-        data = _finite(scan.data)
+        data = finite(scan.data)
         found = self._found(segmenter, data, scan.affine, request, options)
         if not found.found:
             what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
@@ -228,10 +229,3 @@ def _check_modality(scan: Volume, segmenter: Segmenter, options: SegmentOptions)
             f"{' and '.join(made_for)}",
             "--any-modality segments it all the same; check the result by eye",
         )
-
-
-def _finite(data: NDArray[Any]) -> NDArray[Any]:
-    """NaN and infinities are air to the network."""
-    if np.issubdtype(data.dtype, np.floating) and not np.isfinite(data).all():
-        return np.asarray(np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0))
-    return data

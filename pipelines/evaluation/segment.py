@@ -16,6 +16,7 @@ from mmtool.io.readers import read_volume
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import Cell, write_tsv
 from mmtool.models.store import resolve_model
+from mmtool.pipelines.air import finite
 from mmtool.pipelines.evaluation.label_maps import (
     LabelMap,
     find_cases,
@@ -261,10 +262,7 @@ class ModelEvaluation:
 
         def predict(case: str, truth: LabelMap) -> LabelMap:
             scan = read_volume(images[case], limits=self.limits)
-            data = scan.data
-            if np.issubdtype(data.dtype, np.floating):
-                data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
-            result = segmenter(data, scan.affine @ turned_axes(self.axes, scan.shape))
+            result = segmenter(finite(scan.data), scan.affine @ turned_axes(self.axes, scan.shape))
             if not result.found:
                 notes.append(f"{model} found nothing in {case}; scored as empty")
             found = LabelMap(result.labels.astype(np.uint16), scan.affine, images[case])

@@ -14,7 +14,7 @@ from mmtool.anatomy import BRAIN_LABELS
 from mmtool.models.text.request import parse_request
 from mmtool.models.text.vocabulary import lexicon_of
 from mmtool.pipelines.evaluation.brain import CONTRASTS, sided_labels
-from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean
+from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean, dice_per_label
 from mmtool.pipelines.text_inference import BrainTextSegmenter, Look
 from mmtool.pipelines.training.brain import SIZE, load_codes
 from mmtool.pipelines.training.brain_options import split_maps
@@ -168,5 +168,4 @@ def _by_rules(text: str) -> frozenset[int]:
 
 
 def _dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
-    total = int(truth.sum() + found.sum())
-    return 2 * int((truth & found).sum()) / total if total else float("nan")
+    return dice_per_label(truth.view(np.uint8), found.view(np.uint8), [1])[1]

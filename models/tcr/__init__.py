@@ -1,0 +1,1 @@
+"""Parts of models of T-cell receptors and peptides."""

@@ -19,7 +19,8 @@ from mmtool.errors import InputError, UsageError
 
 _MAX_CONFIG = 16 << 20  # bytes
 _PATHS = frozenset({"inputs", "output", "samplesheet"})
-MAYBE_PATHS = frozenset({"model", "text"})  # a name or words, unless a file of that name exists
+# A name or words, unless a file of that name exists.
+MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference"})
 _NOT_SETTABLE = frozenset({"config", "help"})
 
 

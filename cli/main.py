@@ -13,6 +13,7 @@ from mmtool.cli.doctor import doctor
 from mmtool.cli.evaluate import evaluate_app
 from mmtool.cli.models import models_app
 from mmtool.cli.segment import segment
+from mmtool.cli.tcr_bind import tcr_bind
 from mmtool.cli.train import train_app
 from mmtool.errors import EXIT_SIGINT, EXIT_UNEXPECTED, MMToolError
 from mmtool.pipelines.devices import is_out_of_memory, out_of_memory
@@ -45,6 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(segment)
+app.command("tcr-bind")(tcr_bind)
 app.command()(doctor)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")

@@ -24,6 +24,7 @@ class Limits:
         max_frames: Files of a series, or frames of a multi-frame object.
         max_sequence_depth: Nesting of DICOM sequences.
         max_text_bytes: Size of a prompt, a report or a sample sheet.
+        max_line_chars: Characters of one line of a table.
         max_zip_members: Files in an archive.
         max_inflation: Inflated by compressed size, counted above 64 MiB.
         decode_seconds: Processor time that the decoding child may use for one series.
@@ -36,6 +37,7 @@ class Limits:
     max_frames: int = 20_000
     max_sequence_depth: int = 32
     max_text_bytes: int = 1 << 20
+    max_line_chars: int = 250_000
     max_zip_members: int = 50_000
     max_inflation: int = 500
     decode_seconds: int = 600

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmtool.receptors import Binder, BindingScores, Receptor
 
 
@@ -32,5 +35,28 @@ class BindingModel(Protocol):
         Args:
             receptors: N receptors. Those of no junction get NaN.
             epitopes: E peptides, known or not.
+        """
+        ...
+
+    def neighbours(
+        self, receptors: Sequence[Receptor], epitope: str, k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k known binders of an epitope that are nearest to each receptor, nearest first.
+
+        Args:
+            receptors: N receptors.
+            epitope: A peptide, known or not.
+            k: How many.
+
+        Returns:
+            (N, k) index in `binders`, -1 where there are no more; (N, k) distance in the model's
+            own units, NaN there. The first column is what :meth:`score` gives as the nearest.
+        """
+        ...
+
+    def with_binders(self, extra: Sequence[Binder]) -> BindingModel:
+        """The same model with more known binders, without training.
+
+        `binders` of the new model are those of this one and then ``extra``.
         """
         ...

@@ -39,6 +39,10 @@ _PACKAGES = (
     "pillow",
     "safetensors",
     "typer",
+    "rapidfuzz",
+    "tidytcells",
+    "rdkit",
+    "biopython",
 )
 
 

@@ -1,0 +1,49 @@
+"""AIRR Rearrangement tables, bulk and single-cell (https://docs.airr-community.org)."""
+
+from __future__ import annotations
+
+from mmtool.io.readers.receptor_layout import (
+    EPITOPE,
+    MHC,
+    NO,
+    REFERENCE,
+    SPECIES,
+    ChainColumns,
+    Columns,
+    Layout,
+)
+
+NAME = "AIRR Rearrangement"
+
+
+def sniff(columns: Columns) -> bool:
+    """By ``v_call`` and a junction."""
+    junction = columns.has("junction_aa") or columns.has("cdr3_aa")
+    return columns.has("v_call") and junction
+
+
+def layout(columns: Columns) -> Layout:
+    """One chain a row; rows with one ``cell_id`` (and ``repertoire_id``) are a receptor."""
+    chain = ChainColumns(
+        "",
+        cdr3=columns.find("junction_aa", "cdr3_aa"),
+        v=columns.find("v_call"),
+        j=columns.find("j_call"),
+        loci=columns.find("locus"),
+    )
+    cell = columns.find("cell_id")
+    return Layout(
+        NAME,
+        (chain,),
+        cell=(*cell, *columns.find("repertoire_id")) if cell else (),
+        counts=columns.find("umi_count", "duplicate_count", "consensus_count"),
+        required=(
+            *columns.required(["productive"], NO, "not productive"),
+            *columns.required(["vj_in_frame"], NO, "out of frame"),
+            *columns.required(["stop_codon"], frozenset({"t", "true"}), "stop codon"),
+        ),
+        species=columns.find(*SPECIES),
+        epitope=columns.find(*EPITOPE),
+        mhc=columns.find(*MHC),
+        reference=columns.find(*REFERENCE),
+    )

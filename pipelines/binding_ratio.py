@@ -1,0 +1,267 @@
+"""The default model of ``mmtool tcr-bind``: how much denser are known binders around a receptor
+than receptors in general, chain by chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmtool.errors import ModelError
+from mmtool.models.tcr.chain_space import CHAINS, ChainSpace, codes_of
+from mmtool.models.tcr.density import (
+    ChainBinders,
+    background_density,
+    compare,
+    log_ratio,
+    own_density,
+    squared_distances,
+)
+from mmtool.models.tcr.reference import unpack
+from mmtool.pipelines.binding_model import BindingModel
+from mmtool.receptors import Binder, BindingScores, Receptor
+
+NETWORK = "kernel_ratio"
+_ROWS = 2048  # receptors that are compared at a time
+
+
+@dataclass(frozen=True)
+class ChainReference:
+    """What is known of chains of one kind.
+
+    Attributes:
+        space: Where they lie.
+        background: (M, D) chains of M control receptors, in the same order for both kinds.
+        points: (R, D) chains of known binders.
+        binder: (R,) long, index of each in the list of binders.
+        apart: Mean squared distance of two chains of the background.
+    """
+
+    space: ChainSpace
+    background: Tensor
+    points: Tensor
+    binder: Tensor
+    apart: float
+
+
+@dataclass
+class KernelRatio:
+    """Log ratio of two kernel densities for each chain, added up and calibrated.
+
+    A receptor with one chain is scored by that one. The rows don't know of each other: the
+    density of receptors in general comes from the model's own controls.
+
+    Attributes:
+        config: ``prior`` (chain -> see `log_ratio`), ``calibration`` (chains -> slope and
+            intercept), ``prevalence``, ``few``, ``unseen_skill``.
+        chains: ``a`` and ``b``.
+        binders: Known binders; where a source does not allow to pass a sequence on, the receptor
+            is empty and only its point is in the model.
+    """
+
+    config: Mapping[str, Any]
+    chains: Mapping[str, ChainReference]
+    binders: Sequence[Binder]
+    purpose: str = "human alpha-beta T-cell receptors"
+    _of: dict[str, dict[str, ChainBinders]] = field(default_factory=dict, repr=False)
+    _places: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _controls: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
+    _control_density: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.few = int(self.config["few"])
+        skill = self.config.get("unseen_skill")
+        self.unseen_skill = None if skill is None else float(skill)
+        places: dict[str, list[int]] = {}
+        for place, binder in enumerate(self.binders):
+            places.setdefault(binder.epitope, []).append(place)
+        self.epitopes = tuple(sorted(places, key=lambda e: (-len(places[e]), e)))
+        self._places = {e: torch.tensor(p) for e, p in places.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.chains["b"].background.device
+
+    def with_binders(self, extra: Sequence[Binder]) -> BindingModel:
+        """The same model with more known binders."""
+        receptors = [b.receptor for b in extra]
+        chains = {}
+        for name, known in self.chains.items():
+            rows = [i for i, r in enumerate(receptors) if getattr(r, f"cdr3_{name}")]
+            codes = codes_of([receptors[i] for i in rows], name)
+            places = torch.tensor(rows, dtype=torch.long, device=self.device) + len(self.binders)
+            chains[name] = replace(
+                known,
+                points=torch.cat([known.points, known.space.points(codes)]),
+                binder=torch.cat([known.binder, places]),
+            )
+        return KernelRatio(self.config, chains, [*self.binders, *extra], self.purpose)
+
+    def score(self, receptors: Sequence[Receptor], epitopes: Sequence[str]) -> BindingScores:
+        """Calibrated log ratio, percentile among controls, probability, nearest binder."""
+        shape = (len(receptors), len(epitopes))
+        found = {n: np.full(shape, np.nan, np.float32) for n in ("score", "percentile", "distance")}
+        nearest = np.full(shape, -1, np.int64)
+        for chains, rows in _views(receptors).items():
+            for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
+                points, density = self._located([receptors[r] for r in some], chains)
+                for column, epitope in enumerate(epitopes):
+                    if epitope not in self._places:
+                        continue
+                    raw, distance = self._against(points, density, epitope)
+                    near, which = distance.min(1)
+                    found["score"][some, column] = self._calibrated(raw, chains).cpu()
+                    found["percentile"][some, column] = self._percentile(raw, epitope, chains)
+                    found["distance"][some, column] = near.cpu()
+                    nearest[some, column] = self._places[epitope][which.cpu()]
+        odds = np.log(self.config["prevalence"] / (1 - self.config["prevalence"]))
+        known = [len(self._places.get(e, ())) for e in epitopes]
+        return BindingScores(
+            score=found["score"],
+            percentile=found["percentile"],
+            probability=(1 / (1 + np.exp(-found["score"] - odds))).astype(np.float32),
+            nearest=nearest,
+            distance=found["distance"],
+            known=np.array(known, np.int64),
+            notes=(f"probabilities are for 1 binder in {1 / self.config['prevalence']:.0f}",),
+        )
+
+    def neighbours(
+        self, receptors: Sequence[Receptor], epitope: str, k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Known binders by squared distance over the chains that the receptor has."""
+        place = np.full((len(receptors), k), -1, np.int64)
+        apart = np.full((len(receptors), k), np.nan, np.float32)
+        if epitope not in self._places:
+            return place, apart
+        for chains, rows in _views(receptors).items():
+            for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
+                points, density = self._located([receptors[r] for r in some], chains)
+                distance = self._against(points, density, epitope)[1]
+                near, which = distance.topk(min(k, distance.shape[1]), largest=False)
+                n = near.shape[1]
+                apart[some, :n] = near.cpu()
+                place[some, :n] = self._places[epitope][which.cpu()]
+        return place, apart
+
+    def raw_scores(self, receptors: Sequence[Receptor], epitope: str) -> NDArray[np.float32]:
+        """(N,) sums of log ratios before calibration, for training; NaN without a junction."""
+        out = np.full(len(receptors), np.nan, np.float32)
+        for chains, rows in _views(receptors).items():
+            for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
+                points, density = self._located([receptors[r] for r in some], chains)
+                out[some] = self._against(points, density, epitope)[0].cpu()
+        return out
+
+    def _located(
+        self, receptors: Sequence[Receptor], chains: str
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Points of each chain, and the density of receptors in general there."""
+        points = {c: self.chains[c].space.points(codes_of(receptors, c)) for c in chains}
+        density = {c: background_density(points[c], self.chains[c].background) for c in chains}
+        return points, density
+
+    def _against(
+        self, points: Mapping[str, Tensor], density: Mapping[str, Tensor], epitope: str
+    ) -> tuple[Tensor, Tensor]:
+        """Raw score (N,) and squared distances (N, binders) to the binders of an epitope.
+
+        A chain that a binder lacks is as far away as two chains are on average.
+        """
+        group = self._group(epitope)
+        n, binders = len(next(iter(points.values()))), len(self._places[epitope])
+        raw = torch.zeros(n, device=self.device)
+        distance = torch.zeros(n, binders, device=self.device)
+        for chain, at in points.items():
+            own = group[chain]
+            prior = float(self.config["prior"][chain])
+            ratio, apart = compare(at, density[chain], own, prior)
+            raw += ratio
+            full = torch.full_like(distance, self.chains[chain].apart)
+            full[:, own.binder] = apart
+            distance += full
+        return raw, distance
+
+    def _group(self, epitope: str) -> dict[str, ChainBinders]:
+        """The chains of an epitope's binders, found when first asked for."""
+        if epitope not in self._of:
+            places = self._places[epitope].to(self.device)
+            group = {}
+            for name, known in self.chains.items():
+                rows = torch.isin(known.binder, places).nonzero()[:, 0]
+                local = torch.searchsorted(places, known.binder[rows])
+                group[name] = ChainBinders(known.points[rows], local)
+            self._of[epitope] = group
+        return self._of[epitope]
+
+    def _calibrated(self, raw: Tensor, chains: str) -> Tensor:
+        slope, intercept = self.config["calibration"][chains]
+        return slope * raw + intercept
+
+    def _percentile(self, raw: Tensor, epitope: str, chains: str) -> Tensor:
+        """Share of control receptors that score lower, in percent, (N,) on the CPU."""
+        key = (epitope, chains)
+        if key not in self._controls:
+            self._controls[key] = self.control_scores(epitope, chains).sort().values
+        controls = self._controls[key]
+        below = torch.searchsorted(controls, raw.contiguous())
+        return (100 * below / len(controls)).float().cpu()
+
+    def control_scores(self, epitope: str, chains: str) -> Tensor:
+        """(M,) raw scores of the controls by those chains; none is background to itself."""
+        total = torch.zeros(len(self.chains["b"].background), device=self.device)
+        for name in chains:
+            known, own = self.chains[name], self._group(epitope)[name]
+            if name not in self._control_density:
+                self._control_density[name] = own_density(known.background)
+            kernel = [
+                torch.exp(-squared_distances(some, own.points)).sum(1)
+                for some in known.background.split(_ROWS)
+            ]
+            prior = float(self.config["prior"][name])
+            density = self._control_density[name]
+            total += log_ratio(torch.cat(kernel), len(own.points), density, prior)
+        return total
+
+
+def load_kernel_ratio(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
+) -> KernelRatio:
+    """Build the model from its config and tensors.
+
+    Points are stored as int8 with one step for each dimension (``step.a``).
+
+    Raises:
+        ModelError: A tensor is missing.
+    """
+    try:
+        chains = {}
+        for name in CHAINS:
+            step = tensors[f"step.{name}"].float()
+            chains[name] = ChainReference(
+                ChainSpace(tensors[f"tables.{name}"].float(), tensors[f"typical.{name}"].float()),
+                tensors[f"background.{name}"].float() * step,
+                tensors[f"points.{name}"].float() * step,
+                tensors[f"binder.{name}"].long(),
+                float(config["apart"][name]),
+            )
+    except KeyError as error:
+        raise ModelError(f"{where}: the model has no {error}", "install mmtool again") from error
+    return KernelRatio(config, chains, unpack(tensors))
+
+
+def _views(receptors: Sequence[Receptor]) -> dict[str, list[int]]:
+    """Rows by the chains whose junctions they have: ``ab``, ``a``, ``b``."""
+    rows: dict[str, list[int]] = {}
+    for row, receptor in enumerate(receptors):
+        chains = "".join(c for c in CHAINS if getattr(receptor, f"cdr3_{c}"))
+        if chains:
+            rows.setdefault(chains, []).append(row)
+    return rows

@@ -126,3 +126,66 @@ def train_segment(
             )
 
     typer.echo(str(train_segment_model(recipe.value, values, tell)))
+
+
+@train_app.command("tcr-bind")
+def train_tcr_bind(
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="TABLE",
+            help="Known binders: any table that 'mmtool tcr-bind' reads, with a column epitope, "
+            "best with reference and source too.",
+        ),
+    ],
+    controls: Annotated[
+        Path,
+        typer.Option(
+            metavar="TABLE",
+            help="Receptors in general, with both chains, best with a column donor.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Of the model.")],
+    carry: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Collection whose sequences the model may carry as evidence; repeatable. Of all "
+            "others only points go into the model.  [default: IEDB]",
+        ),
+    ] = None,
+    splits: Annotated[
+        int,
+        typer.Option(min=1, help="Sets of held-out studies to choose on, and as many to test on."),
+    ] = 3,
+    threads: shared.Threads = None,
+    seed: shared.Seed = 0,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Make a model of 'mmtool tcr-bind' from known binders.
+
+    Example: mmtool train tcr-bind --data binders.tsv.gz --controls blood.tsv.gz -o runs/tcr
+
+    The weights of loops, widths and priors are chosen on studies held out, the scores are
+    calibrated on others, and the model is then made from all binders.
+    """
+    del debug
+    from mmtool.pipelines.devices import set_threads
+    from mmtool.pipelines.training.tcr_bind import BindingTraining, train_binding_model
+
+    set_threads(threads)
+    options = BindingTraining(
+        data=data,
+        controls=controls,
+        out=output,
+        carry=tuple(carry or ("IEDB",)),
+        splits=splits,
+        seed=seed,
+    )
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    typer.echo(str(train_binding_model(options, tell)))

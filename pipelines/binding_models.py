@@ -12,6 +12,7 @@ from mmtool.models.store import ModelFiles, load_state
 from mmtool.models.tcr.reference import unpack
 from mmtool.pipelines.binding_knn import LevenshteinKnn
 from mmtool.pipelines.binding_model import BindingModel
+from mmtool.pipelines.binding_ratio import NETWORK, load_kernel_ratio
 from mmtool.receptors import Binder
 
 
@@ -31,6 +32,10 @@ def _own(files: ModelFiles, device: torch.device) -> BindingModel:
     network = files.config.get("network") if files.format == OWN else files.format
     if network == "levenshtein_knn":
         return LevenshteinKnn(files.config, unpack(load_state(files, device=str(device))))
+    if network == NETWORK:
+        return load_kernel_ratio(
+            files.config, load_state(files, device=str(device)), str(files.folder)
+        )
     raise ModelError(
         f"{files.folder}: unknown network {network!r}", "the model needs a newer mmtool"
     )

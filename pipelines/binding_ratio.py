@@ -203,7 +203,7 @@ class KernelRatio:
 
     def _calibrated(self, raw: Tensor, chains: str) -> Tensor:
         slope, intercept = self.config["calibration"][chains]
-        return slope * raw + intercept
+        return raw * float(slope) + float(intercept)
 
     def _percentile(self, raw: Tensor, epitope: str, chains: str) -> Tensor:
         """Share of control receptors that score lower, in percent, (N,) on the CPU."""
@@ -223,7 +223,7 @@ class KernelRatio:
                 self._control_density[name] = own_density(known.background)
             kernel = [
                 torch.exp(-squared_distances(some, own.points)).sum(1)
-                for some in known.background.split(_ROWS)
+                for some in torch.split(known.background, _ROWS)
             ]
             prior = float(self.config["prior"][name])
             density = self._control_density[name]

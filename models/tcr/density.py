@@ -21,7 +21,7 @@ def squared_distances(points: Tensor, others: Tensor) -> Tensor:
 def mean_kernel(points: Tensor, others: Tensor) -> Tensor:
     """(N,) mean of ``exp(-|x - y|^2)`` over M others, M > 0."""
     step = max(1, _CELLS // len(others))
-    parts = [squared_distances(p, others).neg_().exp_().mean(1) for p in points.split(step)]
+    parts = [squared_distances(p, others).neg_().exp_().mean(1) for p in torch.split(points, step)]
     return torch.cat(parts)
 
 

@@ -1,0 +1,291 @@
+"""``mmtool train tcr-bind``: settings and calibration from held-out studies, then all binders."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmtool import __version__
+from mmtool.io.writers.json_file import write_json
+from mmtool.models.tcr.chain_space import CHAINS
+from mmtool.models.tcr.reference import pack
+from mmtool.pipelines.binding_ratio import KernelRatio
+from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean
+from mmtool.pipelines.training.tcr_data import (
+    Controls,
+    Split,
+    donors_apart,
+    random_splits,
+    read_controls,
+    read_known,
+)
+from mmtool.pipelines.training.tcr_fit import (
+    MEASURES,
+    FitOptions,
+    Quality,
+    Validation,
+    fit,
+    validate,
+)
+from mmtool.pipelines.training.tcr_tuning import ChainSettings, make_trial, tune
+from mmtool.receptors import Binder, Receptor
+
+log = logging.getLogger(__name__)
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BindingTraining:
+    """Options of a run.
+
+    Attributes:
+        data: Table of known binders.
+        controls: Table of receptors in general, with both chains.
+        out: Folder of the model.
+        carry: Collections whose licence lets their sequences be passed on; of other binders only
+            the points go into the model.
+        splits: Sets of studies held out, to choose settings by; as many others calibrate.
+        fit: How large the model is.
+        seed: Of the splits and draws.
+    """
+
+    data: Path
+    controls: Path
+    out: Path
+    carry: tuple[str, ...] = ("IEDB",)
+    splits: int = 3
+    fit: FitOptions = field(default_factory=FitOptions)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model and how it was found.
+
+    Attributes:
+        model: With the sequences of all its binders.
+        settings: Of each chain.
+        validation: On splits that the settings were not chosen on.
+    """
+
+    model: KernelRatio
+    settings: Mapping[str, ChainSettings]
+    validation: Validation
+
+
+def train_binding(
+    known: Sequence[Binder],
+    controls: Controls,
+    *,
+    splits: int = 3,
+    fit_options: FitOptions | None = None,
+    seed: int = 0,
+    tell: Tell = log.info,
+) -> Trained:
+    """Choose settings on some held-out studies, calibrate on others, and fit to all binders.
+
+    Args:
+        known: Known binders.
+        controls: Receptors in general; those of two donors are kept for choosing and calibrating.
+        splits: Of each kind.
+        fit_options: How large the model is.
+        seed: Of the splits and draws.
+        tell: Called with what is being done.
+
+    Raises:
+        InputError: Too few publications or epitopes.
+    """
+    size = fit_options or FitOptions(seed=seed)
+    every = list(random_splits(known, 2 * splits, seed))
+    settings = _tuned(every[:splits], controls, seed, tell)
+    tell("calibrating on other held-out studies")
+    validation = validate(every[splits:], controls, settings, size)
+    model = fit(known, controls, settings, size, validation.calibration)
+    return Trained(model, settings, validation)
+
+
+def _tuned(
+    splits: Sequence[Split], controls: Controls, seed: int, tell: Tell
+) -> dict[str, ChainSettings]:
+    background, tested = donors_apart(controls)
+    tell(f"choosing the weights of loops on {len(splits)} sets of held-out studies")
+    trials = [make_trial(split, background, tested, seed) for split in splits]
+    return tune(trials)
+
+
+def train_binding_model(options: BindingTraining, tell: Tell = log.info) -> Path:
+    """Train, write the model's folder, and give its path.
+
+    Raises:
+        InputError: The tables can't be used.
+    """
+    begun = time.monotonic()
+    known, controls = read_known(options.data), read_controls(options.controls)
+    tell(f"{len(known)} known binders, {len(controls.receptors)} control receptors")
+    trained = train_binding(
+        known,
+        controls,
+        splits=options.splits,
+        fit_options=replace(options.fit, seed=options.seed),
+        seed=options.seed,
+        tell=tell,
+    )
+    return export(trained, options, round(time.monotonic() - begun))
+
+
+def export(trained: Trained, options: BindingTraining, seconds: int) -> Path:
+    """Write weights, config and card."""
+    from safetensors.torch import save_file
+
+    folder = options.out / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    binders = [_carried(b, options.carry) for b in trained.model.binders]
+    save_file(pack(binders) | tensors_of(trained.model), folder / "model.safetensors")
+    write_json(folder / "config.json", dict(trained.model.config))
+    write_json(folder / "card.json", _card(trained, options, folder, seconds, binders))
+    return folder
+
+
+def _carried(binder: Binder, carry: Sequence[str]) -> Binder:
+    """The binder with its sequences only if a collection that allows it has it too."""
+    own = set(binder.source.split(";"))
+    if own & set(carry):
+        return replace(binder, source=";".join(sorted(own & set(carry))))
+    return replace(binder, receptor=Receptor())
+
+
+def tensors_of(model: KernelRatio) -> dict[str, Tensor]:
+    """Tensors of a model as `load_kernel_ratio` reads them; points as int8."""
+    out: dict[str, Tensor] = {}
+    for name in CHAINS:
+        chain = model.chains[name]
+        # Points of real chains; a rare outlier is clipped, so that the step stays small.
+        step = torch.cat([chain.points, chain.background]).abs().quantile(0.9999, dim=0) / 127
+        step = step.clamp(min=1e-6)
+        out[f"step.{name}"] = step
+        for key, points in (("points", chain.points), ("background", chain.background)):
+            out[f"{key}.{name}"] = (points / step).round().clamp(-127, 127).to(torch.int8)
+        out[f"binder.{name}"] = chain.binder.to(torch.int32)
+        out[f"tables.{name}"] = chain.space.tables.contiguous()
+        out[f"typical.{name}"] = chain.space.typical.contiguous()
+    return out
+
+
+_NAMES = {
+    "auc": "macro AUC against binders of other epitopes",
+    "auc01": "macro AUC0.1 against binders of other epitopes",
+    "auc_controls": "macro AUC against control receptors",
+    "auc01_controls": "macro AUC0.1 against control receptors",
+}
+_VIEWS = {"ab": "both chains", "b": "beta chain alone", "a": "alpha chain alone"}
+
+
+def _metrics(trained: Trained) -> list[dict[str, Any]]:
+    """Means over epitopes, with the interval of drawing other epitopes."""
+    found, rows = trained.validation, []
+    for view, words in _VIEWS.items():
+        for place, measure in enumerate(MEASURES):
+            span = _mean(found.quality[view], place)
+            base = _mean(found.nearest, place)
+            nearest = {"name": "nearest binder", "value": round(base.mean, 4)}
+            rows.append(
+                {
+                    "name": f"{_NAMES[measure]}, {words}",
+                    "value": round(span.mean, 4),
+                    "low": round(span.low, 4),
+                    "high": round(span.high, 4),
+                    "n": len(found.quality[view]),
+                    "set": f"{found.splits} sets of held-out studies that nothing was chosen on",
+                    "baseline": nearest if view == "ab" else None,
+                }
+            )
+    return rows
+
+
+def _mean(quality: Quality, place: int) -> Interval:
+    return bootstrap_mean([[row[place] for row in rows] for rows in quality.values()])
+
+
+def _card(
+    trained: Trained,
+    options: BindingTraining,
+    folder: Path,
+    seconds: int,
+    binders: Sequence[Binder],
+) -> dict[str, Any]:
+    carried = sum(b.receptor.usable for b in binders)
+    hashes = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("model.safetensors", "config.json")
+    }
+    return {
+        "task": "tcr-bind",
+        "name": "kernel-ratio",
+        "version": __version__,
+        "summary": f"which of {len(trained.model.epitopes)} epitopes a human T-cell receptor "
+        "binds, by the density of known binders around it",
+        "licence": "Apache-2.0",
+        "use": "any",
+        "data": _data_rows(len(binders), carried, options),
+        "training": {
+            "command": _command(options),
+            "method": "kernel density ratio over the loops of each chain "
+            "(distance after 10.1038/nature22383); weights of loops, widths and priors by "
+            "coordinate search on held-out studies",
+            "seed": options.seed,
+            "iterations": options.splits,
+            "seconds": seconds,
+            "hardware": f"{os.cpu_count()} CPU cores ({platform.machine()})",
+        },
+        "sha256": hashes,
+        "metrics": _metrics(trained),
+        "intended_use": "Ranking the receptors of a human repertoire by how likely they bind an "
+        "epitope of which binders are known, for research. Not a medical device.",
+        "limits": [
+            "says nothing of an epitope that it knows no binder of",
+            "of epitopes with fewer than 20 known binders the scores are weak",
+            "most of what is known was found with few HLA alleles, HLA-A*02:01 above all",
+            "a receptor that resembles known binders need not bind; test it",
+            "human alpha-beta receptors only",
+        ],
+    }
+
+
+def _data_rows(n: int, carried: int, options: BindingTraining) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "known binders of VDJdb, IEDB, McPAS-TCR, ImmuneCODE MIRA and smaller sets",
+            "source": options.data.name,
+            "licence": "facts with references; IEDB: CC BY 4.0; VDJdb: no copies of the database",
+            "use": f"points of all; sequences of {carried} binders that "
+            f"{' and '.join(options.carry)} has are carried as evidence, of the others only the "
+            "points, the epitope and the publication; rows of peptide pools and of the 10x set "
+            "alone left out",
+            "n": n,
+        },
+        {
+            "name": "memory CD8 T cells of ten donors, the control of the IMMREP22 workshop",
+            "source": options.controls.name,
+            "licence": "none stated",
+            "use": "background density and percentiles, as points",
+            "n": options.fit.background,
+        },
+    ]
+
+
+def _command(options: BindingTraining) -> str:
+    carry = " ".join(f"--carry {name}" for name in options.carry)
+    return (
+        f"mmtool train tcr-bind --data {options.data.name} --controls {options.controls.name} "
+        f"--output runs/tcr-bind {carry} --splits {options.splits} --seed {options.seed}"
+    )

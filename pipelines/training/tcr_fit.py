@@ -1,0 +1,213 @@
+"""From known binders and controls to the default binding model, calibrated on held-out studies."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmtool.models.tcr.chain_space import CHAINS, UNKNOWN, codes_of, make_space
+from mmtool.models.tcr.density import squared_distances
+from mmtool.pipelines.binding_ratio import NETWORK, ChainReference, KernelRatio
+from mmtool.pipelines.training.tcr_data import Controls, Split, donors_apart, paired, thinned
+from mmtool.pipelines.training.tcr_tuning import ChainSettings, areas
+from mmtool.receptors import Binder, Receptor
+
+log = logging.getLogger(__name__)
+
+VIEWS = ("ab", "b", "a")
+_Raw = tuple[NDArray[Any], NDArray[Any]]  # held-out binders' and controls' raw scores
+_UNCALIBRATED = {view: [1.0, 0.0] for view in VIEWS}
+_POSITIVES, _NEGATIVES = 100, 1000  # of an epitope; of a split
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How large the model is.
+
+    Attributes:
+        dimensions: Of the points of a chain.
+        most: Binders of an epitope, paired and unpaired each.
+        background: Control receptors.
+        prevalence: Binders among receptors that probabilities are given for.
+        few: Binders under which an epitope is told as ``few``.
+        seed: Of the draws.
+    """
+
+    dimensions: int = 64
+    most: int = 1000
+    background: int = 4000
+    prevalence: float = 0.01
+    few: int = 20
+    seed: int = 0
+
+
+def fit(
+    known: Sequence[Binder],
+    controls: Controls,
+    settings: Mapping[str, ChainSettings],
+    options: FitOptions,
+    calibration: Mapping[str, Sequence[float]] | None = None,
+) -> KernelRatio:
+    """The model of these binders; raw scores as they are without a calibration."""
+    binders = _kept(known, options)
+    draw = np.random.default_rng(options.seed)
+    order = draw.permutation(len(controls.receptors))[: options.background]
+    general = [controls.receptors[i] for i in order]
+    chains, apart = {}, {}
+    for chain in CHAINS:
+        chains[chain] = _reference(binders, general, chain, settings[chain], options)
+        apart[chain] = chains[chain].apart
+    config = {
+        "network": NETWORK,
+        "prior": {c: settings[c].prior for c in CHAINS},
+        "width": {c: settings[c].width for c in CHAINS},
+        "weights": {c: dict(settings[c].weights) for c in CHAINS},
+        "apart": apart,
+        "calibration": {k: list(v) for k, v in (calibration or _UNCALIBRATED).items()},
+        "prevalence": options.prevalence,
+        "few": options.few,
+        "unseen_skill": None,
+    }
+    return KernelRatio(config, chains, binders)
+
+
+def _kept(known: Sequence[Binder], options: FitOptions) -> list[Binder]:
+    """At most so many of each epitope; those without a V gene only where there are no others."""
+    with_gene = [b for b in known if b.receptor.v_a or b.receptor.v_b]
+    enough = Counter(b.epitope for b in with_gene)
+    rest = [b for b in known if not (b.receptor.v_a or b.receptor.v_b)]
+    return thinned(
+        with_gene + [b for b in rest if enough[b.epitope] < options.few], options.most, options.seed
+    )
+
+
+def _reference(
+    binders: Sequence[Binder],
+    general: Sequence[Receptor],
+    chain: str,
+    settings: ChainSettings,
+    options: FitOptions,
+) -> ChainReference:
+    codes = codes_of(general, chain)
+    whole = codes[(codes != UNKNOWN).all(1)]
+    space = make_space(whole, settings.weights, settings.width, options.dimensions)
+    rows = [i for i, b in enumerate(binders) if getattr(b.receptor, f"cdr3_{chain}")]
+    points = space.points(codes_of([binders[i].receptor for i in rows], chain))
+    background = space.points(codes)
+    some = background[:1000]
+    apart = float(squared_distances(some, some).sum() / max(1, len(some) * (len(some) - 1)))
+    return ChainReference(space, background, points, torch.tensor(rows), apart)
+
+
+# AUC and AUC0.1 against binders of other epitopes, then against controls.
+MEASURES = ("auc", "auc01", "auc_controls", "auc01_controls")
+Quality = dict[str, list[tuple[float, ...]]]  # epitope -> its measures in each split
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Held-out raw scores of some splits.
+
+    Attributes:
+        calibration: View -> slope and intercept of the log odds at even prevalence.
+        quality: Of each view.
+        nearest: Of the baseline: the distance to the nearest paired binder.
+        splits: How many.
+    """
+
+    calibration: dict[str, list[float]]
+    quality: dict[str, Quality]
+    nearest: Quality
+    splits: int
+
+
+def validate(
+    splits: Sequence[Split],
+    controls: Controls,
+    settings: Mapping[str, ChainSettings],
+    options: FitOptions,
+) -> Validation:
+    """Fit to each split's training part, score what is held out, and calibrate on that."""
+    background, tested = donors_apart(controls)
+    scores: dict[str, list[_Raw]] = {view: [] for view in VIEWS}
+    quality: dict[str, Quality] = {view: defaultdict(list) for view in VIEWS}
+    nearest: Quality = defaultdict(list)
+    for split in splits:
+        model = fit(split.train, background, settings, options)
+        pairs = fit([b for b in split.train if paired(b)], background, settings, options)
+        asked = thinned(split.test, _POSITIVES, options.seed)
+        for epitope in split.epitopes:
+            sets = _test_sets(asked, tested, epitope)
+            for view in VIEWS:
+                raw = [model.raw_scores([seen_by(r, view) for r in s], epitope) for s in sets]
+                scores[view].append((raw[0], raw[2]))
+                quality[view][epitope].append(_measured(*raw))
+            apart = [-pairs.neighbours(s, epitope, 1)[1][:, 0] for s in sets]
+            nearest[epitope].append(_measured(*apart))
+    calibration = {view: _logistic(rows) for view, rows in scores.items()}
+    return Validation(calibration, quality, nearest, len(splits))
+
+
+def _test_sets(
+    asked: Sequence[Binder], tested: Controls, epitope: str
+) -> tuple[list[Receptor], list[Receptor], list[Receptor]]:
+    """Held-out binders of the epitope, those of other epitopes, and controls."""
+    own = [b.receptor for b in asked if b.epitope == epitope]
+    others = [b.receptor for b in asked if b.epitope != epitope and b.receptor not in set(own)]
+    return own, others[:_NEGATIVES], list(tested.receptors[:_NEGATIVES])
+
+
+def seen_by(receptor: Receptor, view: str) -> Receptor:
+    """The receptor with only the chains of a view."""
+    a, b = ("a" in view), ("b" in view)
+    return Receptor(
+        *((receptor.v_a, receptor.j_a, receptor.cdr3_a) if a else ("", "", "")),
+        *((receptor.v_b, receptor.j_b, receptor.cdr3_b) if b else ("", "", "")),
+    )
+
+
+def _measured(own: NDArray[Any], *negatives: NDArray[Any]) -> tuple[float, ...]:
+    """`areas` against each set of negatives."""
+    out: list[float] = []
+    for others in negatives:
+        truth = np.r_[np.ones(len(own), bool), np.zeros(len(others), bool)]
+        out += areas(truth, np.r_[own, others])
+    return tuple(out)
+
+
+def _logistic(rows: Sequence[_Raw]) -> list[float]:
+    """Slope and intercept from raw score to log likelihood ratio, binders against controls.
+
+    Each epitope counts the same, and in it binders as much as controls.
+    """
+    x = torch.from_numpy(np.concatenate([part for row in rows for part in row])).double()
+    labels, weights = [], []
+    for row in rows:
+        for label, part in zip((1.0, 0.0), row, strict=True):
+            labels.append(torch.full((len(part),), label, dtype=torch.double))
+            weights.append(torch.full((len(part),), 1 / len(part), dtype=torch.double))
+    y, w = torch.cat(labels), torch.cat(weights)
+    line = torch.tensor([1.0, 0.0], dtype=torch.double, requires_grad=True)
+    optimiser = torch.optim.LBFGS([line], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        value = (
+            torch.nn.functional.binary_cross_entropy_with_logits(
+                line[0] * x + line[1], y, w, reduction="sum"
+            )
+            / w.sum()
+        )
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return [round(float(v), 4) for v in line.detach()]

@@ -16,6 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 _CHUNK = 4_000_000  # distances that are held at a time
+_FAR = np.iinfo(np.int64).max
 
 
 def edits(queries: Sequence[str], choices: Sequence[str], threads: int = 1) -> NDArray[np.uint16]:
@@ -75,41 +76,29 @@ class PairIndex:
         Returns:
             (N,) in [0, 1].
         """
-        apart = edits([epitope], self.epitopes)[0] / lengths([epitope])[0]
-        best = np.full((len(queries), k), np.inf, np.float32)
+        # Times both lengths all distances of a query are whole numbers, and ties are ties.
+        size = np.array([len(q) for q in queries], np.int64)
+        apart = edits([epitope], self.epitopes)[0].astype(np.int64)
+        best = np.full((len(queries), k), _FAR, np.int64)
         label = np.zeros((len(queries), k), np.float32)
         for group in np.argsort(apart, kind="stable"):
-            open_rows = np.flatnonzero(best[:, -1] > apart[group])
-            if not open_rows.size:
+            nearer = np.flatnonzero(best[:, -1] > apart[group] * size)
+            if not nearer.size:
                 break
-            self._visit(queries, open_rows, int(group), apart[group], best, label, threads)
-        there = np.isfinite(best)
-        counted: NDArray[np.float32] = (label * there).sum(1) / np.maximum(there.sum(1), 1)
-        return counted.astype(np.float32)
-
-    def _visit(
-        self,
-        queries: Sequence[str],
-        rows: NDArray[np.intp],
-        group: int,
-        apart: np.float32,
-        best: NDArray[np.float32],
-        label: NDArray[np.float32],
-        threads: int,
-    ) -> None:
-        """Merge the pairs of one group into the k nearest (N, k) of some rows."""
-        sequences, labels = self.sequences[group], self.labels[group]
-        k = best.shape[1]
-        step = max(1, _CHUNK // len(sequences))
-        for start in range(0, len(rows), step):
-            some = rows[start : start + step]
-            asked = [queries[r] for r in some]
-            distance, place = smallest(edits(asked, sequences, threads), k)
-            merged = np.concatenate([best[some], apart + distance / lengths(asked)], 1)
-            marks = np.concatenate([label[some], labels[place]], 1)
-            order = np.argsort(merged, axis=1, kind="stable")[:, :k]
-            best[some] = np.take_along_axis(merged, order, 1)
-            label[some] = np.take_along_axis(marks, order, 1)
+            step = max(1, _CHUNK // len(self.sequences[group]))
+            for start in range(0, len(nearer), step):
+                rows = nearer[start : start + step]
+                asked = [queries[r] for r in rows]
+                near, place = smallest(edits(asked, self.sequences[group], threads), k)
+                far = apart[group] * size[rows, None] + near * len(epitope)
+                merged = np.concatenate([best[rows], far], 1)
+                marks = np.concatenate([label[rows], self.labels[group][place]], 1)
+                order = np.argsort(merged, axis=1, kind="stable")[:, :k]
+                best[rows] = np.take_along_axis(merged, order, 1)
+                label[rows] = np.take_along_axis(marks, order, 1)
+        there = best < _FAR
+        share: NDArray[np.float32] = (label * there).sum(1) / np.maximum(there.sum(1), 1)
+        return share.astype(np.float32)
 
 
 def smallest(values: NDArray[np.uint16], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

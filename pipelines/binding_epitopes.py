@@ -54,17 +54,18 @@ def known_epitopes(model: BindingModel, hla: Sequence[str]) -> list[Epitope]:
     Raises:
         UsageError: An allele is not understood, or presents none of them.
     """
+    known = [Epitope(e, given="known") for e in model.epitopes if not epitope_problem(e)]
     if not hla:
-        return [Epitope(sequence, given="known") for sequence in model.epitopes]
+        return known
     asked = {word: standard_allele(word) for word in hla}
     for word, allele in asked.items():
         if not allele:
             raise UsageError(f"--hla {shown(word)}: no human MHC allele", "e.g. A*02:01")
     presented = alleles_of(model)
     kept = [
-        Epitope(sequence, given="known")
-        for sequence in model.epitopes
-        if any(_same(a, b) for a in asked.values() for b in presented.get(sequence, ()))
+        epitope
+        for epitope in known
+        if any(_same(a, b) for a in asked.values() for b in presented.get(epitope.sequence, ()))
     ]
     if not kept:
         names = sorted({a for alleles in presented.values() for a in alleles})

@@ -117,15 +117,9 @@ class BindingRun:
             return self._own_epitopes(rows)
         usable = [r.receptor for r in rows if not r.reason]
         place = {receptor: n for n, receptor in enumerate(dict.fromkeys(usable))}
-        scored = self._scored(list(place), [e.sequence for e in self.epitopes])
+        scored = self._scored(list(place), [e.sequence for e in self.epitopes], self.top)
         blank = [Line(e.sequence) for e in self.epitopes] if self.top is None else [Line("")]
-        lines = [blank if r.reason else scored[place[r.receptor]] for r in rows]
-        return lines if self.top is None else [self._best(answers) for answers in lines]
-
-    def _best(self, answers: list[Line]) -> list[Line]:
-        """The best-scored lines, the best first; of equals in the order of the epitopes."""
-        shown = [a for a in answers if not self._hidden(a)] or answers
-        return sorted(shown, key=lambda a: -a.score if a.score == a.score else math.inf)[: self.top]
+        return [blank if r.reason else scored[place[r.receptor]] for r in rows]
 
     def _own_epitopes(self, rows: Sequence[Row]) -> list[list[Line]]:
         """Each row against the epitope that it names."""
@@ -152,6 +146,8 @@ class BindingRun:
     def _parse(self, text: str) -> tuple[Epitope | None, str]:
         """The epitope in a cell, or what is wrong with it."""
         if text not in self._parsed:
+            if len(self._parsed) >= _ROWS:
+                self._parsed.clear()
             try:
                 self._parsed[text] = (parse_epitope(text), "") if text.strip() else (None, "")
             except InputError as error:
@@ -160,25 +156,38 @@ class BindingRun:
                 self._parsed[text] = (None, "no epitope in this row")
         return self._parsed[text]
 
-    def _scored(self, receptors: Sequence[Receptor], epitopes: Sequence[str]) -> list[list[Line]]:
-        """Lines of N receptors; epitopes of a length that no model knows have none."""
+    def _scored(
+        self, receptors: Sequence[Receptor], epitopes: Sequence[str], top: int | None = None
+    ) -> list[list[Line]]:
+        """Lines of N receptors; epitopes of a length that no model knows have none.
+
+        With ``top``, those of the best scores only, the best first; of equals the earlier ones.
+        """
         problems = [epitope_problem(e) for e in epitopes]
         asked = [e for e, problem in zip(epitopes, problems, strict=True) if not problem]
         blank = [Line(e, problem) for e, problem in zip(epitopes, problems, strict=True)]
         if not asked or not receptors:
-            return [blank for _ in receptors]
+            return [blank[:top] for _ in receptors]
         scores = self.model.score(receptors, asked)
         self.notes |= dict.fromkeys(scores.notes)
+        order = np.broadcast_to(np.arange(len(asked)), scores.score.shape)
+        if top is not None:
+            order = np.argsort(-scores.score, axis=1, kind="stable")[:, :top]  # NaN comes last
         known = np.broadcast_to(scores.known, scores.score.shape)
         parts = (scores.score, scores.percentile, scores.probability, scores.nearest)
-        columns = [part.tolist() for part in (*parts, scores.distance, known)]
+        parts_of = [
+            np.take_along_axis(part, order, 1).tolist() for part in (*parts, scores.distance, known)
+        ]
         places = [n for n, problem in enumerate(problems) if not problem]
         out = []
-        for values in zip(*columns, strict=True):
-            lines = list(blank)
-            for place, name, line in zip(places, asked, zip(*values, strict=True), strict=True):
-                lines[place] = Line(name, "", *line)
-            out.append(lines)
+        for which, *values in zip(order.tolist(), *parts_of, strict=True):
+            found = [Line(asked[w], "", *v) for w, *v in zip(which, *values, strict=True)]
+            if top is None:
+                lines = list(blank)
+                for place, line in zip(places, found, strict=True):
+                    lines[place] = line
+                found = lines
+            out.append(found)
         return out
 
     def _hidden(self, line: Line) -> bool:

@@ -68,7 +68,7 @@ def test_junctions_get_their_anchors(text: str, j: str, whole: str) -> None:
         ("CASSXRSSYEQYF", "unknown residue X"),
         ("CASS1EQYF", "'1' is no amino acid"),
         ("", "no junction"),
-        ("CAF", "junction of 3 residues, 6 to 32 are known"),
+        ("CTF", "junction of 3 residues, 6 to 32 are known"),
         ("C" * 33, "junction of 33 residues, at most 32 are known"),
         ("A" * 32, "junction of 34 residues, 6 to 32 are known"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from mmtool.io.readers.table_text import TextTable
 from mmtool.pipelines.receptor_names import Chain, Change, RawChain, clean_chain, is_nothing
 from mmtool.receptors import Receptor
 
-_HUMAN = frozenset({"human", "homosapiens", "hsapiens", "homosapienshuman", "9606"})
+_HUMAN = re.compile(r"human|homosapiens(human)?|hsapiens|(.*taxon)?9606")  # names, NCBI's number
 _NO = frozenset({"f", "false", "no", "n", "0", "none"})
 _NO_JUNCTION = "no junction"
 
@@ -127,7 +128,7 @@ class ReceptorTable:
             if cells[place].strip().lower() in bad:
                 return reason
         species = self.value(cells, self.layout.species)
-        if species and key(species) not in _HUMAN:
+        if species and not _HUMAN.fullmatch(key(species)):
             return f"not human ({shown(species, 20)})"
         return ""
 

@@ -12,14 +12,15 @@ def sniff(columns: Columns) -> bool:
     old = columns.has("nucleotide", "aminoAcid", "vGeneName") or columns.has(
         "aminoAcid", "vMaxResolved"
     )
-    return old or columns.has("rearrangement", "amino_acid", "v_gene")
+    new = columns.has("rearrangement") and columns.find("v_gene", "v_resolved")
+    return old or bool(new and columns.find("amino_acid", "cdr3_amino_acid"))
 
 
 def layout(columns: Columns) -> Layout:
     """One rearrangement a row; the gene as far as it is resolved."""
     chain = ChainColumns(
         "",
-        cdr3=columns.find("aminoAcid"),
+        cdr3=columns.find("aminoAcid", "cdr3_amino_acid"),
         v=columns.find("vGeneName", "vMaxResolved", "v_gene", "v_resolved"),
         j=columns.find("jGeneName", "jMaxResolved", "j_gene", "j_resolved"),
         loci=columns.find("locus"),

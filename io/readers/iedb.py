@@ -1,4 +1,4 @@
-"""Receptor export of the IEDB (https://www.iedb.org), with one line of header."""
+"""Receptor export of the IEDB (https://www.iedb.org), with one line of header or with two."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ NAME = "IEDB receptors"
 
 
 def sniff(columns: Columns) -> bool:
-    """By ``Chain 1``, ``Chain 2`` and their CDR3s, in the wordings of its versions."""
-    return columns.has("Chain 1 CDR3 Curated", "Chain 2 CDR3 Curated")
+    """By its words for the CDR3 of a second chain, in all of its versions."""
+    return columns.has("Chain 2 CDR3 Curated") or columns.has("Chain 2 CDR3 Calculated")
 
 
 def layout(columns: Columns) -> Layout:
@@ -17,7 +17,11 @@ def layout(columns: Columns) -> Layout:
     chains = tuple(
         ChainColumns(
             "",
-            cdr3=columns.find(f"Chain {n} CDR3 Calculated", f"Chain {n} CDR3 Curated"),
+            cdr3=columns.find(
+                f"Chain {n} Junction Calculated",
+                f"Chain {n} CDR3 Calculated",
+                f"Chain {n} CDR3 Curated",
+            ),
             v=columns.find(*_genes(n, "V")),
             j=columns.find(*_genes(n, "J")),
             loci=columns.find(f"Chain {n} Type"),
@@ -27,6 +31,7 @@ def layout(columns: Columns) -> Layout:
     return Layout(
         NAME,
         chains,
+        species=columns.find("Chain 1 Organism IRI", "Chain 2 Organism IRI"),
         epitope=columns.find("Description", "Epitope Name"),
         mhc=columns.find("MHC Allele Names", "Assay MHC Allele Names"),
         reference=columns.find("Reference IRI", "Reference IEDB IRI"),

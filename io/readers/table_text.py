@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,8 @@ _OTHER_FORMATS = {
     b"\xfd7zXZ": "an xz file",
     b"%PDF": "a PDF",
 }
+# The first of the IEDB's two lines of header: what the names of the second are about.
+_GROUPS = frozenset({"Receptor", "Reference", "Epitope", "Assay", "Chain 1", "Chain 2"})
 _AS_TEXT = "save it as CSV or TSV, plain or .gz"
 
 
@@ -42,7 +45,8 @@ class TextTable:
 
     Attributes:
         path: The file.
-        columns: Header as it stands, without the byte order mark.
+        columns: Header as it stands, without the byte order mark; of two lines, both joined.
+        header: Its lines.
         delimiter: Tab, comma or semicolon.
         encoding: ``utf-8-sig``, ``utf-16`` or ``latin-1``.
         limits: Bounds.
@@ -50,6 +54,7 @@ class TextTable:
 
     path: Path
     columns: tuple[str, ...]
+    header: int
     delimiter: str
     encoding: str
     limits: Limits
@@ -62,9 +67,8 @@ class TextTable:
             LimitError: A line is too long, or the file inflates without end.
         """
         width = len(self.columns)
-        for number, cells in _records(self.path, self.encoding, self.delimiter, self.limits):
-            if number == 0:
-                continue
+        records = _records(self.path, self.encoding, self.delimiter, self.limits)
+        for number, cells in islice(records, self.header, None):
             if len(cells) > width and not any(cells[width:]):
                 del cells[width:]
             if len(cells) > width:
@@ -88,8 +92,13 @@ def open_table(path: Path, limits: Limits) -> TextTable:
     if not first.strip():
         raise InputError(f"{path}: the first line is empty", "the first line names the columns")
     delimiter = _delimiter(first)
-    columns = next(_records(path, encoding, delimiter, limits))[1]
-    return TextTable(path, tuple(c.strip() for c in columns), delimiter, encoding, limits)
+    heads = [cells for _, cells in islice(_records(path, encoding, delimiter, limits), 2)]
+    grouped = len(heads) == 2 and set(heads[0]) <= _GROUPS and len(heads[0]) == len(heads[1])
+    if grouped:
+        columns = [f"{group} - {name}" for group, name in zip(*heads, strict=True)]
+    else:
+        columns = [name.strip() for name in heads[0]]
+    return TextTable(path, tuple(columns), 1 + grouped, delimiter, encoding, limits)
 
 
 def _encoding(path: Path, limits: Limits) -> str:
@@ -209,16 +218,16 @@ def _lines(text: io.TextIOWrapper, path: Path, limits: Limits) -> Iterator[str]:
 def _records(
     path: Path, encoding: str, delimiter: str, limits: Limits
 ) -> Iterator[tuple[int, list[str]]]:
-    """The header under number 0, then line number and cells of each row."""
+    """Line number and cells of each record, the header among them."""
     csv.field_size_limit(limits.max_line_chars)
     with _text(path, encoding, limits) as text:
         reader = csv.reader(_lines(text, path, limits), delimiter=delimiter, strict=True)
         number = 0
         try:
             for cells in reader:
+                number = reader.line_num
                 if cells:
-                    yield number and reader.line_num, cells
-                    number = reader.line_num
+                    yield number, cells
         except csv.Error as error:
             raise InputError(
                 f"{path} line {number + 1}: {error}",

@@ -80,6 +80,31 @@ def test_two_chains_a_row(tmp_path: Path) -> None:
     assert reasons == ["", "", "", "no junction", "stop codon", "not human (Mouse)"]
 
 
+def test_the_iedbs_two_lines_of_header(tmp_path: Path) -> None:
+    head = "Receptor,Epitope,Chain 1,Chain 1,Chain 1,Chain 1,Chain 2,Chain 2,Chain 2\n"
+    head += (
+        "Type,Name,Type,Organism IRI,Calculated V Gene,CDR3 Calculated,Type,Junction Calculated,"
+    )
+    head += "CDR3 Curated\n"
+    human, mouse = (f"http://purl.obolibrary.org/obo/NCBITaxon_{n}" for n in (9606, 10090))
+    table, rows = read(
+        tmp_path,
+        head
+        + f"alphabeta,GILGFVFTL,alpha,{human},TRAV27*01,AGAGSQGNLI,beta,CASSIRSSYEQYF,x\n"
+        + f"alphabeta,GILGFVFTL,beta,{human},TRBV19*01,ASSIRSSYEQY,alpha,,CAGAGSQGNLIF\n"
+        + f"alphabeta,GILGFVFTL,beta,{mouse},TRBV19*01,ASSIRSSYEQY,alpha,,CAGAGSQGNLIF\n"
+        + f"gammadelta,GILGFVFTL,gamma,{human},TRGV9*01,ALWEV,delta,,CACDTLLGDTF\n",
+    )
+    assert table.layout.format == "IEDB receptors"
+    assert table.text.columns[5] == "Chain 1 - CDR3 Calculated"
+    pair = Receptor(v_a="TRAV27*01", cdr3_a="CAGAGSQGNLIF", cdr3_b="CASSIRSSYEQYF")
+    assert rows[0].receptor == pair
+    turned = Receptor(v_b="TRBV19*01", cdr3_a="CAGAGSQGNLIF", cdr3_b="CASSIRSSYEQYF")
+    assert rows[1].receptor == turned
+    assert rows[2].reason.startswith("not human")
+    assert rows[3].reason == "gamma-delta receptor"
+
+
 def test_adaptive(tmp_path: Path) -> None:
     head = "nucleotide\taminoAcid\tvMaxResolved\tvGeneName\tjGeneName\tsequenceStatus\n"
     _, rows = read(

@@ -15,7 +15,7 @@ import typer
 from mmtool.cli import options as shared
 from mmtool.cli.run import run_task
 
-DEFAULT_MODEL = "human"
+DEFAULT_MODEL = "kernel-ratio"
 _EPITOPES = "Epitopes"
 _STDIN = Path("-")
 

@@ -179,7 +179,8 @@ class BindTask:
             return known_epitopes(model, options.hla), None
         columns = table.text.columns
         if options.epitope_column is not None:
-            places = [i for i, name in enumerate(columns) if name == options.epitope_column]
+            asked = options.epitope_column.strip()
+            places = [i for i, name in enumerate(columns) if name.strip() == asked]
             if len(places) == 1:
                 return None, places[0]
             many = "stands twice" if places else "is not there"

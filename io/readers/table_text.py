@@ -97,7 +97,7 @@ def open_table(path: Path, limits: Limits) -> TextTable:
     if grouped:
         columns = [f"{group} - {name}" for group, name in zip(*heads, strict=True)]
     else:
-        columns = [name.strip() for name in heads[0]]
+        columns = heads[0]
     return TextTable(path, tuple(columns), 1 + grouped, delimiter, encoding, limits)
 
 

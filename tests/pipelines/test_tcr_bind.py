@@ -67,7 +67,7 @@ def test_the_cells_of_any_table_come_back(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
-    columns = ["cdr3b", *(f"x{i}{name}".strip() for i, name in enumerate(head))]
+    columns = ["cdr3b", *(f"x{i}{name}" for i, name in enumerate(head))]
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
@@ -79,10 +79,8 @@ def test_the_cells_of_any_table_come_back(
     assert found[0][: len(columns)] == columns
     assert [row[: len(columns)] for row in found[1::2]] == cells
     assert [row[: len(columns)] for row in found[2::2]] == cells
-    place = len(columns) + 1 + 2  # epitope stands after locus, v_call ... if those are added
     assert len(found) == 1 + 2 * len(cells)
     assert all(len(row) == len(found[0]) for row in found)
-    assert place < len(found[0])
 
 
 def test_rows_by_epitopes_in_order(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class KernelRatio:
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
                 points, density = self._located([receptors[r] for r in some], chains)
                 for column, epitope in enumerate(epitopes):
-                    if epitope not in self._places:
+                    if not self._answers(epitope, chains):
                         continue
                     raw, distance = self._against(points, density, epitope)
                     near, which = distance.min(1)
@@ -139,9 +139,9 @@ class KernelRatio:
         """Known binders by squared distance over the chains that the receptor has."""
         place = np.full((len(receptors), k), -1, np.int64)
         apart = np.full((len(receptors), k), np.nan, np.float32)
-        if epitope not in self._places:
-            return place, apart
         for chains, rows in _views(receptors).items():
+            if not self._answers(epitope, chains):
+                continue
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
                 points, density = self._located([receptors[r] for r in some], chains)
                 distance = self._against(points, density, epitope)[1]
@@ -155,10 +155,18 @@ class KernelRatio:
         """(N,) sums of log ratios before calibration, for training; NaN without a junction."""
         out = np.full(len(receptors), np.nan, np.float32)
         for chains, rows in _views(receptors).items():
+            if not self._answers(epitope, chains):
+                continue
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
                 points, density = self._located([receptors[r] for r in some], chains)
                 out[some] = self._against(points, density, epitope)[0].cpu()
         return out
+
+    def _answers(self, epitope: str, chains: str) -> bool:
+        """Whether a binder of the epitope has one of the chains."""
+        if epitope not in self._places:
+            return False
+        return any(len(self._group(epitope)[chain].points) for chain in chains)
 
     def _located(
         self, receptors: Sequence[Receptor], chains: str

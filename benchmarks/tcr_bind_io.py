@@ -32,6 +32,10 @@ class Idle:
     unseen_skill = None
     purpose = "nothing"
 
+    def known(self, epitope: str) -> int:
+        """One."""
+        return len(epitope) > 0
+
     def score(self, receptors: Sequence[Receptor], epitopes: Sequence[str]) -> BindingScores:
         """Zeros."""
         zeros = np.zeros((len(receptors), len(epitopes)), np.float32)

@@ -66,9 +66,13 @@ class LevenshteinKnn:
             probability=(1 / (1 + np.exp(-score))).astype(np.float32),
             nearest=nearest,
             distance=distance,
-            known=np.array([len(self._of.get(e, ())) for e in epitopes], np.int64),
+            known=np.array([self.known(e) for e in epitopes], np.int64),
             notes=("probabilities are for as many binders as non-binders",),
         )
+
+    def known(self, epitope: str) -> int:
+        """Binders of an epitope."""
+        return len(self._of.get(epitope, ()))
 
     def neighbours(
         self, receptors: Sequence[Receptor], epitope: str, k: int

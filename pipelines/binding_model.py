@@ -38,6 +38,10 @@ class BindingModel(Protocol):
         """
         ...
 
+    def known(self, epitope: str) -> int:
+        """How many binders of an epitope the model was made from; it may carry fewer."""
+        ...
+
     def neighbours(
         self, receptors: Sequence[Receptor], epitope: str, k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -59,7 +59,8 @@ class KernelRatio:
 
     Attributes:
         config: ``prior`` (chain -> see `log_ratio`), ``calibration`` (chains -> slope and
-            intercept), ``prevalence``, ``few``, ``unseen_skill``.
+            intercept), ``prevalence``, ``few``, ``unseen_skill``, ``left_out`` (epitope -> known
+            binders that the model does not hold).
         chains: ``a`` and ``b``.
         binders: Known binders; where a source does not allow to pass a sequence on, the receptor
             is empty and only its point is in the model.
@@ -122,16 +123,19 @@ class KernelRatio:
                     found["distance"][some, column] = near.cpu()
                     nearest[some, column] = self._places[epitope][which.cpu()]
         odds = np.log(self.config["prevalence"] / (1 - self.config["prevalence"]))
-        known = [len(self._places.get(e, ())) for e in epitopes]
         return BindingScores(
             score=found["score"],
             percentile=found["percentile"],
             probability=(1 / (1 + np.exp(-found["score"] - odds))).astype(np.float32),
             nearest=nearest,
             distance=found["distance"],
-            known=np.array(known, np.int64),
+            known=np.array([self.known(e) for e in epitopes], np.int64),
             notes=(f"probabilities are for 1 binder in {1 / self.config['prevalence']:.0f}",),
         )
+
+    def known(self, epitope: str) -> int:
+        """Binders of an epitope, those that were left out of a large set among them."""
+        return len(self._places.get(epitope, ())) + int(self.config["left_out"].get(epitope, 0))
 
     def neighbours(
         self, receptors: Sequence[Receptor], epitope: str, k: int

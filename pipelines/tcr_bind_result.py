@@ -278,7 +278,6 @@ class BindingRun:
 
     def _write_epitopes(self, path: Path) -> None:
         """How each epitope was read, and what is known of it."""
-        known = Counter(b.epitope for b in self.model.binders)
         alleles = alleles_of(self.model)
         if self.epitopes is None:
             listed = [(epitope, count) for epitope, _, count in self._met.values()]
@@ -286,7 +285,7 @@ class BindingRun:
             listed = [(epitope, self.table.count) for epitope in self.epitopes]
         rows = []
         for epitope, count in listed:
-            n = known[epitope.sequence]
+            n = self.model.known(epitope.sequence)
             problem = epitope_problem(epitope.sequence)
             status = self._status(_ANY, Line(epitope.sequence, problem, score=0, known=n))
             presented = " ".join(alleles.get(epitope.sequence, ()))

@@ -17,16 +17,23 @@ _ABOUT = ("epitope", "mhc", "reference", "source")
 
 
 def pack(binders: Sequence[Binder]) -> dict[str, Tensor]:
-    """One uint8 tensor a column, named ``reference.cdr3_b`` and so on.
+    """Two tensors a column, named ``reference.cdr3_b`` and ``reference.cdr3_b.row`` and so on.
 
-    A tensor holds the UTF-8 bytes of the column, a line feed after each of the N values.
+    The first holds the UTF-8 bytes of the column's distinct values, a line feed after each; the
+    second, (N,) int32 or int16, says which of them each binder has.
 
     Raises:
         ValueError: A value holds a line feed.
     """
     columns = {name: [getattr(b.receptor, name) for b in binders] for name in _RECEPTOR}
     columns |= {name: [getattr(b, name) for b in binders] for name in _ABOUT}
-    return {PREFIX + name: _packed(values) for name, values in columns.items()}
+    out = {}
+    for name, values in columns.items():
+        place = {value: i for i, value in enumerate(dict.fromkeys(values))}
+        kind = torch.int16 if len(place) <= torch.iinfo(torch.int16).max else torch.int32
+        out[PREFIX + name] = _packed(list(place))
+        out[f"{PREFIX}{name}.row"] = torch.tensor([place[v] for v in values], dtype=kind)
+    return out
 
 
 def _packed(values: Sequence[str]) -> Tensor:
@@ -50,8 +57,8 @@ def unpack(tensors: Mapping[str, Tensor]) -> list[Binder]:
 
 
 def _unpacked(tensors: Mapping[str, Tensor], name: str) -> list[str]:
-    tensor = tensors.get(PREFIX + name)
-    if tensor is None or tensor.dtype != torch.uint8 or tensor.ndim != 1:
+    tensor, rows = tensors.get(PREFIX + name), tensors.get(f"{PREFIX}{name}.row")
+    if tensor is None or tensor.dtype != torch.uint8 or tensor.ndim != 1 or rows is None:
         raise ModelError(f"the model has no column {PREFIX}{name}", "the model is damaged")
     try:
         lines = tensor.cpu().numpy().tobytes().decode().split("\n")
@@ -59,4 +66,7 @@ def _unpacked(tensors: Mapping[str, Tensor], name: str) -> list[str]:
         raise ModelError(f"{PREFIX}{name} is no text", "the model is damaged") from error
     if lines.pop():
         raise ModelError(f"{PREFIX}{name} ends within a value", "the model is damaged")
-    return lines
+    places = rows.tolist()
+    if places and not 0 <= min(places) <= max(places) < len(lines):
+        raise ModelError(f"{PREFIX}{name} points at no value", "the model is damaged")
+    return [lines[place] for place in places]

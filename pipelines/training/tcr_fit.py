@@ -65,6 +65,8 @@ def fit(
     for chain in CHAINS:
         chains[chain] = _reference(binders, general, chain, settings[chain], options)
         apart[chain] = chains[chain].apart
+    held = Counter(b.epitope for b in binders)
+    every = Counter(b.epitope for b in known)
     config = {
         "network": NETWORK,
         "prior": {c: settings[c].prior for c in CHAINS},
@@ -75,6 +77,7 @@ def fit(
         "prevalence": options.prevalence,
         "few": options.few,
         "unseen_skill": None,
+        "left_out": {e: n - held[e] for e, n in sorted(every.items()) if n > held[e]},
     }
     return KernelRatio(config, chains, binders)
 

@@ -37,7 +37,9 @@ def test_what_is_not_whole_is_refused() -> None:
     column = "reference.cdr3_b"
     for bad in (
         {k: v for k, v in good.items() if k != column},
-        good | {column: torch.frombuffer(bytearray(b"CASSF\nCASSF\n"), dtype=torch.uint8)},
+        good | {f"{column}.row": torch.zeros(2, dtype=torch.int16)},
+        good | {f"{column}.row": torch.ones(1, dtype=torch.int16)},
+        {k: v for k, v in good.items() if k != f"{column}.row"},
         good | {column: torch.frombuffer(bytearray(b"CASSF"), dtype=torch.uint8)},
         good | {column: torch.frombuffer(bytearray(b"\xff\n"), dtype=torch.uint8)},
         good | {column: torch.zeros(3)},

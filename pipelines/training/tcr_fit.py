@@ -41,8 +41,8 @@ class FitOptions:
         seed: Of the draws.
     """
 
-    dimensions: int = 64
-    most: int = 1000
+    dimensions: int = 96
+    most: int = 400
     background: int = 4000
     prevalence: float = 0.01
     few: int = 20

@@ -54,7 +54,7 @@ def agreement(segmenter: BrainSegmenter, scan: Path, peer: Path, work: Path) -> 
     cached, clock = work / f"{scan.name.split('.')[0]}_meshnet.nii.gz", float("nan")
     if not cached.exists():
         began = time.perf_counter()
-        labels = meshnet(peer, nibabel.load(scan))
+        labels = meshnet(peer, scan)
         clock = time.perf_counter() - began
         nibabel.save(labels, cached)
     volume = read_volume(scan)

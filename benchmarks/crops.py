@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +28,25 @@ from mmtool.pipelines.training.crop_recipes import RECIPES, CropRecipe
 from mmtool.pipelines.training.crops import Case, load_case, split_pairs
 
 
-def atlas_rows(train: list[Case], held: list[Case], recipe: CropRecipe) -> list[CaseRow]:
-    """Scores of the majority label."""
+def majority(train: list[Case], recipe: CropRecipe) -> Callable[[Case], np.ndarray]:
+    """The majority label of training crops, to be stretched to any crop."""
     votes = torch.zeros(len(recipe.codes) + 1, *recipe.window)
     for case in train:
         shares = F.one_hot(case.classes.long(), len(votes)).permute(3, 0, 1, 2)[None].float()
         votes += F.interpolate(shares, size=recipe.window, mode="trilinear")[0]
-    rows = []
-    for case in held:
+
+    def guess(case: Case) -> np.ndarray:
         size = list(case.classes.shape)
-        guess = F.interpolate(votes[None], size=size, mode="trilinear")[0].argmax(0)
-        rows += score(case, guess.numpy().astype(np.uint8), recipe)
-    return rows
+        values = F.interpolate(votes[None], size=size, mode="trilinear")[0]
+        return values.argmax(0).numpy().astype(np.uint8)
+
+    return guess
+
+
+def atlas_rows(train: list[Case], held: list[Case], recipe: CropRecipe) -> list[CaseRow]:
+    """Scores of the majority label."""
+    atlas = majority(train, recipe)
+    return [row for case in held for row in score(case, atlas(case), recipe)]
 
 
 def score(case: Case, found: np.ndarray, recipe: CropRecipe) -> list[CaseRow]:

@@ -1,14 +1,15 @@
-"""Train nnU-Net a few steps on hippocampus crops and let its own predictor label one of them.
+"""Train nnU-Net a few steps on hippocampus crops and let its own predictor label others.
 
-What it leaves is what ``tests/shared/test_nnunet_reference.py`` compares ``mmtool segment`` with.
-Run it with an environment of its own, in which nnunetv2 is installed (its requirements replace
-torch):
+What it leaves is what ``tests/shared/test_nnunet_reference.py`` and
+``benchmarks/nnunet_agreement.py`` compare ``mmtool segment`` with. Run it with an environment of
+its own, in which nnunetv2 is installed (its requirements replace torch):
 
     python benchmarks/nnunet_reference.py --data DIR/hippocampus -o OUT
 
-OUT gets ``model/`` (an nnU-Net model folder with two folds), ``scan.nii.gz``, ``reference.nii.gz``,
-``reference.npz`` (probabilities) and the same of the scan at other voxels, named ``coarse...``.
-A model that is there already is used again.
+OUT gets ``model/`` (an nnU-Net model folder with two folds), ``scans/NAME.nii.gz`` of six cases
+that the training has not seen, and ``reference/NAME.nii.gz`` with ``NAME.npz`` (probabilities). The
+first case is there a second time at other voxels, ``NAME_coarse``. A model that is there already is
+used again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 NAME = "Dataset004_Hippocampus"
 CASES = 12
+HELD_OUT = 6
 
 
 def main() -> None:
@@ -39,13 +41,12 @@ def main() -> None:
     model = work / "model"
     if not (model / "fold_1/checkpoint_final.pth").is_file():
         _train(args.planner, args.iterations, work)
-    _write_scans(held_out, work)
-    for scan, out in (("scan", "reference"), ("coarse", "coarse_reference")):
-        _predict(model, work / f"{scan}.nii.gz", work / f"{out}.nii.gz")
+    _write_scans(held_out, work / "scans")
+    _predict(model, work / "scans", work / "reference")
 
 
-def _dataset(data: Path, folder: Path) -> Path:
-    """Link the first cases in nnU-Net's layout; give the one after them."""
+def _dataset(data: Path, folder: Path) -> list[Path]:
+    """Copy the first cases in nnU-Net's layout; give those after them."""
     images = sorted((data / "images").glob("*.nii.gz"))
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,7 @@ def _dataset(data: Path, folder: Path) -> Path:
         "file_ending": ".nii.gz",
     }
     (folder / "dataset.json").write_text(json.dumps(content))
-    return images[CASES]
+    return images[CASES : CASES + HELD_OUT]
 
 
 def _train(planner: str, iterations: int, work: Path) -> None:
@@ -90,36 +91,40 @@ def _train(planner: str, iterations: int, work: Path) -> None:
     shutil.copytree(made, work / "model", dirs_exist_ok=True, ignore=ignored)
 
 
-def _write_scans(image: Path, work: Path) -> None:
-    """The scan, and the same at anisotropic voxels under an oblique affine."""
+def _write_scans(images: list[Path], folder: Path) -> None:
+    """The scans, and the first one at anisotropic voxels under an oblique affine."""
     import nibabel
     import numpy as np
     from scipy import ndimage
 
-    scan = nibabel.load(image)
-    data = np.asarray(scan.dataobj, np.float32)
-    nibabel.save(nibabel.Nifti1Image(data, scan.affine), work / "scan.nii.gz")
-    zoomed = ndimage.zoom(data, (1.3, 0.8, 0.6), order=1)
+    folder.mkdir(exist_ok=True)
+    for image in images:
+        shutil.copy(image, folder / image.name)
+    scan = nibabel.load(images[0])
+    zoomed = ndimage.zoom(np.asarray(scan.dataobj, np.float32), (1.3, 0.8, 0.6), order=1)
     turn = np.eye(4)
     turn[:3, :3] = [[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1]]
     affine = turn @ scan.affine @ np.diag([1 / 1.3, 1 / 0.8, 1 / 0.6, 1])
-    nibabel.save(nibabel.Nifti1Image(zoomed, affine), work / "coarse.nii.gz")
+    name = images[0].name.replace(".nii.gz", "_coarse.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(zoomed, affine), folder / name)
 
 
-def _predict(model: Path, scan: Path, out: Path) -> None:
+def _predict(model: Path, scans: Path, out: Path) -> None:
     import numpy as np
     import torch
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    out.mkdir(exist_ok=True)
     predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(model), (0, 1))
-    data, properties = SimpleITKIO().read_images([str(scan)])
-    labels, probabilities = predictor.predict_single_npy_array(
-        data, properties, save_or_return_probabilities=True
-    )
-    SimpleITKIO().write_seg(labels, str(out), properties)
-    np.savez_compressed(out.with_name(out.name.replace(".nii.gz", ".npz")), probabilities)
+    for scan in sorted(scans.glob("*.nii.gz")):
+        data, properties = SimpleITKIO().read_images([str(scan)])
+        labels, probabilities = predictor.predict_single_npy_array(
+            data, properties, save_or_return_probabilities=True
+        )
+        SimpleITKIO().write_seg(labels, str(out / scan.name), properties)
+        np.savez_compressed(out / scan.name.replace(".nii.gz", ".npz"), probabilities)
 
 
 if __name__ == "__main__":

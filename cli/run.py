@@ -62,7 +62,9 @@ def run_task(
         mine = len(options.shard.take(items))
         _say(f"part {options.shard.index} of {options.shard.count}: {mine} of {len(items)} inputs")
     if common.dry_run:
-        _show_plan(task.command, plan(items, options), options, common)
+        from mmtool.cli.dry_run import show_plan
+
+        show_plan(task, plan(items, options), options, common, single=len(items) == 1)
         return
     teller = _Teller(common)
     report = run_batch(items, task, options, on_start=teller.started, on_done=teller.done)
@@ -108,31 +110,6 @@ def _options(
         arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_MACHINE, *_TERMINAL)},
         path_params=MAYBE_PATHS,
     )
-
-
-def _show_plan(
-    command: str, items: Sequence[BatchItem], options: BatchOptions, common: Common
-) -> None:
-    """What would be done: refuses an absent or altered model, as the run itself would."""
-    from mmtool.models.store import resolve_model
-
-    model = resolve_model(command, str(options.arguments["model"])).name
-    rows = [
-        {
-            "name": item.name,
-            "input": " ".join(str(p) for p in item.inputs),
-            "found": "yes" if all(p.exists() for p in item.inputs) else "no",
-            "model": model,
-            "output": str(options.target(item)),
-        }
-        for item in items
-    ]
-    if common.json:
-        _print_json({"command": command, "dry_run": True, "items": rows})
-        return
-    typer.echo("name\tinput\tfound\tmodel\toutput")
-    for row in rows:
-        typer.echo("\t".join(row.values()))
 
 
 class _Teller:

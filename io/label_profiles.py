@@ -28,13 +28,6 @@ class LabelProfiles:
         total: NDArray[np.int64] = self.slices[0].sum(0)
         return total
 
-    def centre(self, label: int) -> NDArray[np.float64] | None:
-        """(3,) mean voxel index of a label, or None if it does not occur."""
-        if label >= self.slices[0].shape[1] or not self.slices[0][:, label].any():
-            return None
-        columns = [s[:, label] for s in self.slices]
-        return np.array([(c * np.arange(len(c))).sum() / c.sum() for c in columns])
-
 
 def label_profiles(labels: NDArray[Any], kinds: int = 256) -> LabelProfiles:
     """Count labels by slice.

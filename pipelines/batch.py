@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mmtool.errors import (
     EXIT_OK,
@@ -39,11 +39,13 @@ from mmtool.pipelines.runrecord import (
 from mmtool.pipelines.samplesheet import BatchItem, Shard, existing_path
 from mmtool.pipelines.staging import staging_folder
 from mmtool.pipelines.stopping import sigterm_noted
+from mmtool.pipelines.task import Foreseeing, ItemResult, Task
 
 __all__ = [
     "BatchItem",
     "BatchOptions",
     "BatchReport",
+    "Foreseeing",
     "ItemReport",
     "ItemResult",
     "Shard",
@@ -54,41 +56,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _FAILURE_COLUMNS = ("input", "name", "error", "exit_code", "message")
-
-
-@dataclass(frozen=True)
-class ItemResult:
-    """What a task says of one finished item.
-
-    Attributes:
-        summary: Plain data for ``run.json`` and ``--json``.
-        inputs_sha256: Path of each file read -> hash.
-        error: Set when the outputs are kept but the item must count as failed.
-        expected_memory: Peak of the process's memory as it was estimated beforehand, bytes.
-    """
-
-    summary: dict[str, Any] = field(default_factory=dict)
-    inputs_sha256: dict[str, str] = field(default_factory=dict)
-    error: MMToolError | None = None
-    expected_memory: int | None = None
-
-
-class Task(Protocol):
-    """The work of one command."""
-
-    command: str
-
-    def load(self) -> Mapping[str, Any]:
-        """Load the model, once; give what ``run.json`` says of it."""
-        ...
-
-    def fingerprint(self, item: BatchItem) -> str:
-        """Hash over all that decides on the item's result: input bytes, options, weights."""
-        ...
-
-    def run_item(self, item: BatchItem, out: Path) -> ItemResult:
-        """Write the item's files into the folder ``out``."""
-        ...
 
 
 @dataclass(frozen=True)

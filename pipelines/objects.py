@@ -61,6 +61,11 @@ class StructureObjects:
     specks: int
     speck_voxels: int
 
+    @property
+    def pieces(self) -> int:
+        """Number of all pieces."""
+        return len(self.objects) + self.specks
+
 
 def find_objects(
     labels: NDArray[np.integer], affine: NDArray[np.float64], table: Sequence[Label]

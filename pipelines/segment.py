@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mmtool import __version__
 from mmtool.errors import InputError, ModelError
 from mmtool.io.limits import Limits
-from mmtool.io.readers import hash_input, read_volume
+from mmtool.io.readers import hash_input, read_header, read_volume
 from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
 from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
@@ -136,8 +136,7 @@ class SegmentTask:
 
         def fits(header: ScanHeader) -> None:
             nonlocal need
-            need = expected_memory(segmenter, header)
-            require_memory(need, memory_limit(self.max_memory), str(item.inputs[0]))
+            need = self._needed(segmenter, header, item)
 
         scan = read_volume(
             item.inputs[0],
@@ -179,6 +178,22 @@ class SegmentTask:
             error=result.disagreement() if options.strict_text else None,
             expected_memory=need,
         )
+
+    def foresee(self, item: BatchItem) -> int:
+        """Memory that an item will need, bytes, by its header; refused if it is too much."""
+        options = self._of(item)
+        header = read_header(
+            item.inputs[0],
+            limits=self.limits,
+            series=options.series,
+            resample_irregular=options.resample_irregular,
+        )
+        return self._needed(self._loaded(), header, item)
+
+    def _needed(self, segmenter: Segmenter, header: ScanHeader, item: BatchItem) -> int:
+        need = expected_memory(segmenter, header)
+        require_memory(need, memory_limit(self.max_memory), str(item.inputs[0]))
+        return need
 
     def _request(self, options: SegmentOptions, segmenter: Segmenter) -> Requested | None:
         """The text as the rules read it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mmtool.io.writers.preview import write_preview
 from mmtool.io.writers.tables import write_labels_tsv, write_measurements_tsv
 from mmtool.io.writers.viewer import write_viewer
 from mmtool.models.store import ModelFiles
-from mmtool.pipelines.objects import SMALLEST_VOXELS, find_objects
+from mmtool.pipelines.objects import SMALLEST_VOXELS, StructureObjects, find_objects
 from mmtool.pipelines.requested import Requested
 from mmtool.pipelines.segmenter import Segmented
 from mmtool.pipelines.structure_statistics import COLUMNS, measure, voxel_counts
@@ -127,8 +128,7 @@ class SegmentResult:
             write_label_nifti(self.found.whole.astype(np.uint8), self.scan, out / name)
         write_labels_tsv(out / "labels.tsv", self.table)
         write_measurements_tsv(out / "measurements.tsv", self.measurements())
-        objects = find_objects(self.labels, self.scan.affine, self.table)
-        write_objects(out / "objects.json", objects, smallest_voxels=SMALLEST_VOXELS)
+        write_objects(out / "objects.json", self.objects, smallest_voxels=SMALLEST_VOXELS)
         if self.found.uncertainty is not None:
             write_map_nifti(self.found.uncertainty, self.scan, out / "uncertainty.nii.gz")
         write_preview(out / "preview.png", self.scan, self.labels, self.table)
@@ -173,10 +173,16 @@ class SegmentResult:
         if wanted.rtstruct:
             write_rtstruct(*what, out / "rtstruct.dcm", algorithm=made_by)
 
+    @cached_property
+    def objects(self) -> list[StructureObjects]:
+        """Pieces of each structure that was asked for."""
+        return find_objects(self.labels, self.scan.affine, self.table)
+
     def measurements(self) -> list[Measurement]:
         """A row for each structure of the table, and the whole organ first."""
         affine = self.scan.affine
-        rows = measure(self.found.labels, self.scan.data, affine)
+        pieces = {found.label.index: found.pieces for found in self.objects}
+        rows = measure(self.labels, self.scan.data, affine, pieces)
         if self.whole is not None and self.found.whole is not None:
             mask = self.found.whole.astype(np.uint8) * np.uint8(self.whole.index)
             rows |= measure(mask, self.scan.data, affine)

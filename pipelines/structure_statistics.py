@@ -6,7 +6,7 @@ time and memory follow the scan and not the number of labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -37,7 +37,10 @@ Box = tuple[slice, slice, slice]
 
 
 def measure(
-    labels: NDArray[np.uint8], data: NDArray[Any], affine: NDArray[np.float64]
+    labels: NDArray[np.uint8],
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    components: Mapping[int, int] | None = None,
 ) -> dict[int, Row]:
     """Measure every label of a map.
 
@@ -45,6 +48,7 @@ def measure(
         labels: (I, J, K) label indices, 0 for none.
         data: (I, J, K) intensities in the unit of the scan; NaN and infinities are left out.
         affine: (4, 4) voxel to RAS+ mm.
+        components: Number of pieces by label index where it is known; the others are counted.
 
     Returns:
         Values of :data:`COLUMNS` by label index, of labels that have voxels: centroid (RAS mm),
@@ -61,7 +65,8 @@ def measure(
         inside = labels[box] == index
         row = _place(inside, box, affine)
         row["surface_mm2"] = round(float(surfaces[index]), 2)
-        row["components"] = int(ndimage.label(inside, _EVERY_SIDE)[1])
+        count = (components or {}).get(index)
+        row["components"] = count or int(ndimage.label(inside, _EVERY_SIDE)[1])
         row |= _intensity(data[box][inside])
         rows[index] = {name: row[name] for name in COLUMNS}
     return rows

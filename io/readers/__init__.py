@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mmtool.errors import InputError, LimitError
@@ -15,7 +16,14 @@ from mmtool.io.readers.dicom import SeriesSummary
 from mmtool.io.readers.dicom_files import is_dicom
 from mmtool.types import ScanHeader, Volume
 
-__all__ = ["SeriesSummary", "hash_input", "list_series", "read_volume", "sniff_volume"]
+__all__ = [
+    "SeriesSummary",
+    "hash_input",
+    "list_series",
+    "read_header",
+    "read_volume",
+    "sniff_volume",
+]
 
 _HEAD = 512
 
@@ -57,7 +65,46 @@ def read_volume(
             resample_irregular=resample_irregular,
             on_header=on_header,
         )
-    sha256 = hash_input(path, limits=limits)
+    return _read_file(path, kind, hash_input(path, limits=limits), limits, on_header)
+
+
+def read_header(
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    series: str | None = None,
+    resample_irregular: bool = False,
+) -> ScanHeader:
+    """What is known of a scan before its voxels are read; arguments and errors as there."""
+    limits = limits or Limits()
+    kind = sniff_volume(path, limits)
+    seen: list[ScanHeader] = []
+
+    def stop(header: ScanHeader) -> None:
+        seen.append(header)
+        raise _Enough
+
+    with suppress(_Enough):
+        if kind == "dicom":
+            dicom.read(
+                path,
+                limits=limits,
+                series=series,
+                resample_irregular=resample_irregular,
+                on_header=stop,
+            )
+        else:
+            _read_file(path, kind, "", limits, stop)
+    return seen[0]
+
+
+class _Enough(Exception):  # noqa: N818
+    """Ends a reading once the header is known."""
+
+
+def _read_file(
+    path: Path, kind: str, sha256: str, limits: Limits, on_header: Callable[[ScanHeader], None]
+) -> Volume:
     if kind == "nrrd":
         return nrrd.read(path, sha256=sha256, limits=limits, on_header=on_header)
     return nifti.read(path, kind, sha256=sha256, limits=limits, on_header=on_header)

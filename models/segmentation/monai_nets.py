@@ -27,6 +27,8 @@ NETWORKS = (
 )
 _OTHER_NAMES = {"Unet": "UNet", "BasicUnet": "BasicUNet", "Basicunet": "BasicUNet"}
 _OTHER_NAMES |= {"DynUnet": "DynUNet", "Dynunet": "DynUNet"}
+# Arguments of earlier versions of MONAI that changed nothing of the network.
+_DROPPED = {"SwinUNETR": ("img_size",)}
 _PREFIX = "monai.networks.nets."
 _MOST_NUMBER = 1 << 16  # of channels, sizes and the like
 
@@ -60,6 +62,7 @@ def build_network(
             f"known: {', '.join(NETWORKS)}",
         )
     _check_numbers(arguments, name)
+    arguments = {k: v for k, v in arguments.items() if k not in _DROPPED.get(name, ())}
     try:
         if name == "SwinUNETR":  # it reads numbers from tensors while it is laid out
             net = getattr(nets, name)(**arguments)

@@ -98,6 +98,14 @@ class Before:
                     box = (image.affine.numpy(), tuple(image.shape[1:]))
         return image, box
 
+    def size_of(self, shape: Sequence[int], affine: NDArray[np.float64]) -> list[int]:
+        """(X, Y, Z) voxels of the working grid of a scan of (I, J, K) voxels."""
+        size, mm = np.array(shape), np.linalg.norm(affine[:3, :3], axis=0)
+        if any(name == "Orientation" for name, _ in self.transforms):
+            order = np.abs(affine[:3, :3] / mm).argmax(1)  # axis of the file along R, A, S
+            size, mm = size[order], mm[order]
+        return [max(1, round(v)) for v in (size * mm / (self.spacing or mm)).tolist()]
+
     def check_size(self, shape: Sequence[int], mm: Sequence[float], where: str) -> None:
         """Refuse a scan that would become too large to work on.
 

@@ -6,7 +6,8 @@ its class chosen, and only label, probability and doubt are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor
 from mmtool.pipelines.segmenter import Segmented
 from mmtool.pipelines.voxel_scores import relative_entropy
 
-_SLAB_VALUES = 24_000_000  # float32 interpolated at a time; bounds memory, any value is right
+_SLAB_VALUES = 8_000_000  # float32 interpolated at a time; bounds memory, any value is right
+_SLAB_COPIES = 7  # of a slab at once: interpolated, probabilities, what entropy is made of
 _STRAIGHT = 1e-4  # voxels over the whole volume by which axes may fail to run along each other
 
 NOTHING = "the model found none of its structures; it cannot tell whether the scan is of its kind"
@@ -213,6 +215,20 @@ def decide(
     return Chosen(labels, probability, doubt)
 
 
+def decide_bytes(shape: Sequence[int], classes: int) -> int:
+    """Peak of what :func:`decide` and :func:`segmented` hold beside the maps, bytes.
+
+    Args:
+        shape: (I, J, K) of the file.
+        classes: Of the maps.
+    """
+    voxels = math.prod(shape)
+    row = classes * voxels // max(shape)
+    slab = 4 * _SLAB_COPIES * max(row, min(_SLAB_VALUES, classes * voxels))
+    chosen = 9 * voxels  # a label of 8 bits, probability and doubt of 32
+    return chosen + max(slab, chosen)  # they are copied into the file's order of axes
+
+
 def segmented(
     labels: NDArray[np.uint8],
     probability: NDArray[np.floating[Any]],
@@ -230,8 +246,10 @@ def segmented(
         doubt: (I, J, K) relative entropy if it was asked for.
         notes: For the user.
     """
-    count = np.bincount(labels.ravel(), minlength=256)
-    score = np.bincount(labels.ravel(), probability.ravel(), 256)
+    count, score = np.zeros(256, np.int64), np.zeros(256)
+    for part, weights in zip(labels, probability, strict=True):  # bincount widens what it is given
+        count += np.bincount(part.ravel(), minlength=256)
+        score += np.bincount(part.ravel(), weights.ravel(), 256)
     confidence = {int(i): float(score[i] / count[i]) for i in np.flatnonzero(count) if i}
     certainty = float(score[1:].sum() / max(1, count[1:].sum()))
     return Segmented(

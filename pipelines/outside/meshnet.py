@@ -82,7 +82,8 @@ class MeshNetSegmenter:
         del affine
         reach = max(layer.reach for layer in self.net.layers)
         channels = self.net.widest + 4 * (8 + 2 * reach) * self.net.widest // SIZE
-        return 4 * SIZE**3 * (channels + 4) + 10 * math.prod(shape)
+        # Besides: the image three times, copies for its percentiles, results, what libraries keep.
+        return 4 * SIZE**3 * (channels + 8) + 18 * math.prod(shape)
 
     def _choose(self, image: Tensor) -> Chosen:
         """(R, A, S) labels of an (L, I, A) image."""

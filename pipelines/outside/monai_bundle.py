@@ -7,7 +7,7 @@ of a bundle is imported or evaluated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,17 @@ from mmtool.pipelines.outside.decide import (
     choose_given,
     choose_regions,
     decide,
+    decide_bytes,
     segmented,
 )
 from mmtool.pipelines.outside.labels import make_labels
+from mmtool.pipelines.outside.pass_bytes import UNKNOWN_BYTES, pass_bytes
 from mmtool.pipelines.outside.windows import Windows, window_logits
 from mmtool.pipelines.segmenter import Segmented
 from mmtool.types import Label
 
+_LIBRARIES = 60_000_000  # bytes that libraries allocate when they are first used, and keep
+_SPARE = 1.25  # of many arrays that come and go the allocator keeps some
 _NEAREST = (True, True, True)
 _MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "PET": "PT", "PT": "PT"}
 _INFERERS = ("SlidingWindowInferer", "SlidingWindowInfererAdapt", "SimpleInferer")
@@ -71,6 +75,7 @@ class BundleSegmenter:
         self.windows = _windows(config, _part(config, "inferer"))
         channels = _channels(arguments)
         self.channels = _names(image.get("channel_def"), channels)
+        self.outputs = 1
         self.labels, self.choose = self._classes(config, arguments, pred)
         kind = _MODALITIES.get(str(image.get("modality", "")).upper())
         self.modalities: tuple[str, ...] = (kind,) if kind else ()
@@ -85,6 +90,7 @@ class BundleSegmenter:
         count = arguments.get("out_channels", pred.get("num_channels"))
         if not isinstance(count, int) or not 1 <= count <= 256:
             raise config.refuse("network_def#out_channels", "must be a number of 1 to 256")
+        self.outputs = count
         names = _table(pred.get("channel_def"))
         activated = bool(self.after.activation)
         if self.after.argmax:
@@ -127,14 +133,35 @@ class BundleSegmenter:
         return segmented(labels, grid.to_file(chosen.probability.numpy()), doubt)
 
     def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
-        """Peak beside the data: image and all classes on the working grid, and the outputs."""
-        mm = np.linalg.norm(affine[:3, :3], axis=0)
-        target = np.array(self.before.spacing or tuple(mm))
-        working = math.prod(np.array(shape) * np.sort(mm) / np.sort(target))
-        classes = len(self.labels) + 1
-        window = math.prod(self.windows.size or shape)
-        # MONAI's Spacing works in float64 with three coordinates for each voxel.
-        return int(working * (8 * classes + 56) + 400 * window + 24 * math.prod(shape))
+        """Peak beside the data: resampling, all classes on the working grid, choice of classes."""
+        voxels, count = math.prod(shape), len(self.channels)
+        size = self.before.size_of(shape, affine)
+        # A whole scan in one pass: its size is rounded up to one that most networks take.
+        window = self.windows.size or tuple(32 * math.ceil(n / 32) for n in size)
+        padded = math.prod(max(n, w) for n, w in zip(size, window, strict=True))
+        working = math.prod(size)
+        maps = 4 * self.outputs * padded * (2 if self.after.activation else 1)
+        # MONAI's Spacing works in float64, with three or four coordinates of each voxel.
+        spacing = 80 * working if self.before.spacing else 0
+        steps = (
+            _SPARE * (count * (20 * voxels + 16 * working) + spacing),
+            4 * padded + maps + self._pass_bytes(window),
+            _SPARE * (maps + decide_bytes(shape, self.outputs)),
+        )
+        return int(_LIBRARIES + 4 * count * (voxels + working) + max(steps))
+
+    def _pass_bytes(self, window: Sequence[int]) -> int:
+        """Peak of one pass over a window."""
+        try:
+            return pass_bytes(self.net, (1, len(self.channels), *window))
+        except (RuntimeError, ValueError) as error:
+            if not self.windows.size:
+                return UNKNOWN_BYTES * math.prod(window)
+            size = " x ".join(map(str, window))
+            raise ModelError(
+                f"network {type(self.net).__name__} takes no window of {size} voxels",
+                "set the roi_size of the inferer to one that it was made for",
+            ) from error
 
     def _forward(self, image: Tensor) -> Tensor:
         logits = self.net(image)

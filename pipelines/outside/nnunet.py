@@ -31,15 +31,18 @@ from mmtool.pipelines.outside.decide import (
     choose_class,
     choose_regions,
     decide,
+    decide_bytes,
     segmented,
 )
 from mmtool.pipelines.outside.labels import make_labels
 from mmtool.pipelines.outside.nnunet_plans import Plans
 from mmtool.pipelines.outside.nnunet_windows import ensemble_logits
+from mmtool.pipelines.outside.pass_bytes import pass_bytes
 from mmtool.pipelines.outside.resizing import resize, separate_axis
 from mmtool.pipelines.segmenter import Segmented
 from mmtool.types import Label
 
+_LIBRARIES = 60_000_000  # bytes that libraries allocate when they are first used, and keep
 _MODALITIES = {"CT": "CT", "MRI": "MR", "MR": "MR", "T1": "MR", "T2": "MR", "FLAIR": "MR"}
 
 
@@ -99,13 +102,29 @@ class NnunetSegmenter:
         return segmented(labels, probability, doubt if uncertainty else None)
 
     def memory_bytes(self, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> int:
-        """Peak beside the data: float64 resampling, all classes on the working grid, outputs."""
-        mm = np.linalg.norm(affine[:3, :3], axis=0)
-        voxels = math.prod(shape)
-        working = voxels * math.prod(mm) / math.prod(self.plans.spacing)
-        window = math.prod(self.plans.patch)
-        classes = len(self.labels) + 1
-        return int(voxels * 40 + working * (8 * classes + 24) + window * 600)
+        """Peak beside the data: float64 resampling, logits of two networks, choice of classes."""
+        order = [2 - axis for axis in self.plans.transpose]
+        size = [shape[axis] for axis in order]
+        mm = np.linalg.norm(affine[:3, :3], axis=0)[order]
+        target = [
+            max(1, round(m / b * n)) for m, b, n in zip(mm, self.plans.spacing, size, strict=True)
+        ]
+        voxels, working = math.prod(shape), math.prod(target)
+        padded = math.prod(max(n, p) for n, p in zip(target, self.plans.patch, strict=True))
+        count, outputs = len(self.channels), len(self.labels) + 1
+        window = pass_bytes(self.nets[0], (1, count, *self.plans.patch))
+        held = 8 * count * voxels  # in the order of its axes, and cropped
+        resampled = 0 if target == size else 24 * voxels + 8 * working
+        logits = 4 * padded * (outputs * min(2, len(self.nets)) + 1)
+        inner = 4 * working * outputs * (1 + (padded > working))
+        work = window + 3 * 4 * outputs * math.prod(self.plans.patch)
+        apart = 4 * count * (working + padded)
+        steps = (
+            resampled + 4 * count * working,
+            apart + logits + work,
+            apart + inner + decide_bytes(shape, outputs) + 9 * voxels,
+        )
+        return int(_LIBRARIES + held + max(steps))
 
     def _segment(self, values: NDArray[np.float32], mm: tuple[float, ...]) -> list[NDArray[Any]]:
         """Labels, probability and doubt on the grid of (C, X, Y, Z) values."""

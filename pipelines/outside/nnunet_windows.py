@@ -50,7 +50,7 @@ def ensemble_logits(
         total = logits if total is None else total.add_(logits)
     if total is None:
         raise ValueError("no network")
-    return (total / len(nets))[(slice(None), *inner)].contiguous()
+    return total.div_(len(nets))[(slice(None), *inner)].contiguous()
 
 
 def _one(

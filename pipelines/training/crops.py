@@ -18,6 +18,7 @@ from mmtool.io.readers import read_volume
 from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.intensity import scale_intensity
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNet, SubvoxelUNetConfig
+from mmtool.pipelines.evaluation.label_maps import find_cases
 from mmtool.pipelines.likeness import KEY, scan_features, widened
 from mmtool.pipelines.training.augment import Augmentation, augment
 from mmtool.pipelines.training.crop_recipes import RECIPES, CropRecipe
@@ -66,27 +67,24 @@ class Case:
 
 
 def find_pairs(data: Path) -> list[tuple[Path, Path]]:
-    """Image and label files of a folder, sorted by name.
+    """Image and label files of a folder, sorted by name; endings as in :func:`find_cases`.
 
     Raises:
-        InputError: Fewer than five pairs, or an image without a label.
+        InputError: Fewer than five pairs, an image without a label, or two of one name.
     """
-    if (data / "images").is_dir():
-        images = sorted((data / "images").glob("*.nii*"))
-        pairs = [(p, data / "labels" / p.name) for p in images]
-    else:
-        images = sorted(data.glob("*_image.nii*"))
-        pairs = [(p, p.with_name(p.name.replace("_image.nii", "_label.nii"))) for p in images]
-    if len(pairs) < _OF:
+    apart = (data / "images").is_dir()
+    images = find_cases(data / "images" if apart else data, images=True)
+    labels = find_cases(data / "labels" if apart else data)
+    if len(images) < _OF:
         raise InputError(
-            f"{data} holds {len(pairs)} images with labels, and {_OF} are needed",
+            f"{data} holds {len(images)} images with labels, and {_OF} are needed",
             "put files of the same names into images/ and labels/, or name them *_image.nii.gz "
             "and *_label.nii.gz",
         )
-    for _, label in pairs:
-        if not label.is_file():
-            raise InputError(f"{label}: no such file", "every image needs its label map")
-    return pairs
+    for case, image in images.items():
+        if case not in labels:
+            raise InputError(f"{image}: has no label map", "every image needs one of its name")
+    return [(image, labels[case]) for case, image in images.items()]
 
 
 def split_pairs(data: Path, fold: int) -> tuple[list[tuple[Path, Path]], list[tuple[Path, Path]]]:

@@ -375,3 +375,28 @@ def test_the_estimate_is_true_and_recorded(prompted: Path) -> None:
     expected, peak = record["expected_memory_mb"], record["peak_memory_mb"]["cpu"]
     assert peak <= expected <= 2 * peak
     assert "max_memory" not in record["arguments"]
+
+
+def test_a_dry_run_states_the_memory_and_refuses_as_the_run_would(
+    head: Path, prompted: Path, tmp_path: Path, mmtool
+) -> None:
+    import gzip
+
+    cut = tmp_path / "cut.nii"
+    cut.write_bytes(gzip.decompress(head.read_bytes())[:352])
+    done = mmtool("segment", cut, "--dry-run", "--json", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["items"]
+    recorded = json.loads((prompted / "run.json").read_text())["expected_memory_mb"]
+    assert row["expected_memory_mb"] == pytest.approx(recorded, rel=0.1)
+    assert row["refused"] is None
+    alone = mmtool("segment", cut, "-n", "--max-memory", "300M", "-o", tmp_path / "out")
+    assert alone.returncode == 5
+    assert "the limit is 0.29 GiB (--max-memory)" in alone.stderr
+    both = mmtool("segment", cut, tmp_path / "no.nii", "-n", "-o", tmp_path / "out")
+    assert both.returncode == 6
+    header, first, second = (line.split("\t") for line in both.stdout.splitlines())
+    assert header[-2:] == ["expected_memory_mb", "refused"]
+    assert float(first[-2]) == pytest.approx(recorded, rel=0.1)
+    assert second[-2:] == ["", f"{tmp_path / 'no.nii'}: no such file or folder"]
+    assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ import pytest
 from dicom_series import write_series
 
 from mmtool.errors import DeviceError
-from mmtool.io.readers import read_volume
+from mmtool.io.readers import read_header, read_volume
 from mmtool.types import ScanHeader
 
 SHAPE = (9, 7, 5)
@@ -94,3 +94,16 @@ def test_scaled_values_are_those_of_nibabel(tmp_path: Path, dtype, scaling, endi
     want = np.asarray(nibabel.load(tmp_path / f"a.{ending}").dataobj)
     np.testing.assert_array_equal(got, want.astype(got.dtype))
     assert got.dtype.isnative
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_header_alone_is_the_same(kind: str, tmp_path: Path) -> None:
+    path = write(kind, tmp_path)
+    seen: list[ScanHeader] = []
+    read_volume(path, on_header=seen.append)
+    header = read_header(path)
+    assert (header.shape, header.held_bytes) == (seen[0].shape, seen[0].held_bytes)
+    np.testing.assert_array_equal(header.affine, seen[0].affine)
+    if path.suffix == ".nii":  # no voxel is needed for it
+        path.write_bytes(path.read_bytes()[:352])
+        assert read_header(path).reading_bytes == header.reading_bytes

@@ -78,11 +78,20 @@ def test_pairs_and_folds(data: Path, tmp_path: Path) -> None:
     assert [p.name for p, _ in held] == ["c4.nii.gz"]
     assert len(kept) == 5
     assert len(split_pairs(data, -1)[1]) == 0
-    with pytest.raises(InputError, match="0 images"):
+    with pytest.raises(InputError, match="no scans"):
         find_pairs(tmp_path)
     for case in range(5):
         (tmp_path / f"{case}_image.nii.gz").touch()
-    with pytest.raises(InputError, match=r"0_label\.nii\.gz: no such file"):
+    (tmp_path / "1_label.nii.gz").touch()
+    with pytest.raises(InputError, match=r"0_image\.nii\.gz: has no label map"):
+        find_pairs(tmp_path)
+    for case in range(5):
+        (tmp_path / f"{case}_label.nii.gz").touch()
+    assert [(i.name, m.name) for i, m in find_pairs(tmp_path)] == [
+        (f"{case}_image.nii.gz", f"{case}_label.nii.gz") for case in range(5)
+    ]
+    (tmp_path / "4_image.nii.gz").unlink()
+    with pytest.raises(InputError, match="4 images"):
         find_pairs(tmp_path)
 
 

@@ -149,6 +149,43 @@ def test_yaml_is_read_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*(ours(folder, scan) for folder in written))
 
 
+SWIN = {"_target_": "SwinUNETR", "in_channels": 1, "out_channels": 3, "feature_size": 12}
+UNETR = {"_target_": "UNETR", "in_channels": 1, "out_channels": 3, "img_size": [32, 32, 32],
+         "feature_size": 8, "hidden_size": 48, "mlp_dim": 96, "num_heads": 4}  # fmt: skip
+
+
+@pytest.mark.parametrize(("network", "size"), [(SWIN | {"use_v2": True}, 64), (UNETR, 32)])
+def test_transformers_in_yaml_give_what_monai_gives(
+    tmp_path: Path, network: dict[str, Any], size: int
+) -> None:
+    for package in ("yaml", "einops"):
+        pytest.importorskip(package)
+    config = bundle_config(network_def=network, inferer=GAUSS | {"roi_size": [size] * 3})
+    folder = write_bundle(tmp_path / "bundle", config, suffix="yaml")
+    scan = write_scan(tmp_path / "scan.nii.gz")
+    expected = run_by_monai(folder, scan)
+    assert len(np.unique(expected)) > 1
+    assert (ours(folder, scan) == expected).mean() > 0.9999
+
+
+def test_an_argument_that_monai_has_dropped_is_passed_over(tmp_path: Path) -> None:
+    pytest.importorskip("einops")
+    folder = write_bundle(tmp_path / "bundle", bundle_config(network_def=SWIN))
+    path = folder / "configs/inference.json"
+    config = json.loads(path.read_text())
+    config["network_def"]["img_size"] = [64, 64, 64]  # as bundles of MONAI 1.4 have it
+    path.write_text(json.dumps(config))
+    load_segmenter(resolve_model("segment", str(folder)), CPU)
+
+
+def test_a_window_that_the_network_does_not_take_is_told_before_the_run(tmp_path: Path) -> None:
+    config = bundle_config(network_def=UNETR | {"img_size": [48, 32, 32]}, inferer=GAUSS)
+    folder = write_bundle(tmp_path / "bundle", config)
+    segmenter = load_segmenter(resolve_model("segment", str(folder)), CPU)
+    with pytest.raises(ModelError, match="UNETR takes no window of 32 x 32 x 32 voxels"):
+        segmenter.memory_bytes((37, 41, 18), np.eye(4))
+
+
 def test_safetensors_go_first(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

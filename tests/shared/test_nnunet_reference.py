@@ -11,28 +11,33 @@ import pytest
 import torch
 
 from mmtool.models.store import resolve_model
+from mmtool.pipelines.segmenter import Segmenter
 from mmtool.pipelines.segmenters import load_segmenter
+
+PLACE = Path(os.environ.get("MMTOOL_NNUNET_REFERENCE", "/nonexistent"))
+SCANS = sorted(p.name for p in (PLACE / "scans").glob("*.nii.gz"))
 
 
 @pytest.fixture(scope="module")
-def reference() -> Path:
-    folder = Path(os.environ.get("MMTOOL_NNUNET_REFERENCE", "/nonexistent"))
-    if not (folder / "model/plans.json").is_file():
+def segmenter() -> Segmenter:
+    if not SCANS:
         pytest.skip("set MMTOOL_NNUNET_REFERENCE to the output of benchmarks/nnunet_reference.py")
-    return folder
+    return load_segmenter(resolve_model("segment", str(PLACE / "model")), torch.device("cpu"))
 
 
-@pytest.mark.parametrize(("scan", "truth"), [("scan", "reference"), ("coarse", "coarse_reference")])
-def test_labels_are_those_of_nnunet(reference: Path, scan: str, truth: str) -> None:
-    segmenter = load_segmenter(
-        resolve_model("segment", str(reference / "model")), torch.device("cpu")
-    )
-    image = nibabel.load(reference / f"{scan}.nii.gz")
+@pytest.mark.parametrize("name", SCANS or ["none"])
+def test_labels_are_those_of_nnunet(segmenter: Segmenter, name: str) -> None:
+    image = nibabel.load(PLACE / "scans" / name)
     found = segmenter(np.asarray(image.dataobj), image.affine.astype(np.float64), uncertainty=True)
-    expected = np.asarray(nibabel.load(reference / f"{truth}.nii.gz").dataobj)
-    assert (found.labels == expected).mean() > 0.999
+    expected = np.asarray(nibabel.load(PLACE / "reference" / name).dataobj)
+    assert set(np.unique(expected)) == {0, 1, 2}  # a model that labels nothing shows nothing
+    for index in (1, 2):
+        # Nearly alike to the voxel: nnU-Net rounds to float16, where ties fall otherwise.
+        ours, theirs = found.labels == index, expected == index
+        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.98
+    assert (found.labels == expected).mean() > 0.9995
     # (classes, slices, rows, columns) to (classes, I, J, K); kept in float16 by nnU-Net
-    with np.load(reference / f"{truth}.npz") as file:
+    with np.load(PLACE / "reference" / name.replace(".nii.gz", ".npz")) as file:
         theirs = file["arr_0"].transpose(0, 3, 2, 1)
     values = np.clip(theirs, 1e-6, 1)
     entropy = -(values * np.log(values)).sum(0) / np.log(len(values))

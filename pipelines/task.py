@@ -1,0 +1,58 @@
+"""What the batch runner asks of the work of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from mmtool.errors import MMToolError
+from mmtool.pipelines.samplesheet import BatchItem
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What a task says of one finished item.
+
+    Attributes:
+        summary: Plain data for ``run.json`` and ``--json``.
+        inputs_sha256: Path of each file read -> hash.
+        error: Set when the outputs are kept but the item must count as failed.
+        expected_memory: Peak of the process's memory as it was estimated beforehand, bytes.
+    """
+
+    summary: dict[str, Any] = field(default_factory=dict)
+    inputs_sha256: dict[str, str] = field(default_factory=dict)
+    error: MMToolError | None = None
+    expected_memory: int | None = None
+
+
+class Task(Protocol):
+    """The work of one command."""
+
+    command: str
+
+    def load(self) -> Mapping[str, Any]:
+        """Load the model, once; give what ``run.json`` says of it."""
+        ...
+
+    def fingerprint(self, item: BatchItem) -> str:
+        """Hash over all that decides on the item's result: input bytes, options, weights."""
+        ...
+
+    def run_item(self, item: BatchItem, out: Path) -> ItemResult:
+        """Write the item's files into the folder ``out``."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Task, Protocol):
+    """A task that can tell beforehand what an item will need."""
+
+    def foresee(self, item: BatchItem) -> int:
+        """Peak of the process's memory, bytes; refuses what :meth:`run_item` would refuse for it.
+
+        Called after :meth:`load`.
+        """
+        ...

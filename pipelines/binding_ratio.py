@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from mmtool.models.tcr.density import (
     background_density,
     compare,
     log_ratio,
-    own_density,
     squared_distances,
 )
 from mmtool.models.tcr.reference import unpack
@@ -38,6 +38,7 @@ class ChainReference:
     Attributes:
         space: Where they lie.
         background: (M, D) chains of M control receptors, in the same order for both kinds.
+        density: (M,) of the others at each of them.
         points: (R, D) chains of known binders.
         binder: (R,) long, index of each in the list of binders.
         apart: Mean squared distance of two chains of the background.
@@ -45,6 +46,7 @@ class ChainReference:
 
     space: ChainSpace
     background: Tensor
+    density: Tensor
     points: Tensor
     binder: Tensor
     apart: float
@@ -72,8 +74,8 @@ class KernelRatio:
     purpose: str = "human alpha-beta T-cell receptors"
     _of: dict[str, dict[str, ChainBinders]] = field(default_factory=dict, repr=False)
     _places: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _rows: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict, repr=False)
     _controls: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
-    _control_density: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.few = int(self.config["few"])
@@ -84,6 +86,7 @@ class KernelRatio:
             places.setdefault(binder.epitope, []).append(place)
         self.epitopes = tuple(sorted(places, key=lambda e: (-len(places[e]), e)))
         self._places = {e: torch.tensor(p) for e, p in places.items()}
+        self._rows = {c: _by_epitope(known, self._places) for c, known in self.chains.items()}
 
     @property
     def device(self) -> torch.device:
@@ -207,7 +210,7 @@ class KernelRatio:
             places = self._places[epitope].to(self.device)
             group = {}
             for name, known in self.chains.items():
-                rows = torch.isin(known.binder, places).nonzero()[:, 0]
+                rows = torch.from_numpy(self._rows[name][epitope]).to(self.device)
                 local = torch.searchsorted(places, known.binder[rows])
                 group[name] = ChainBinders(known.points[rows], local)
             self._of[epitope] = group
@@ -231,15 +234,12 @@ class KernelRatio:
         total = torch.zeros(len(self.chains["b"].background), device=self.device)
         for name in chains:
             known, own = self.chains[name], self._group(epitope)[name]
-            if name not in self._control_density:
-                self._control_density[name] = own_density(known.background)
             kernel = [
                 torch.exp(-squared_distances(some, own.points)).sum(1)
                 for some in torch.split(known.background, _ROWS)
             ]
             prior = float(self.config["prior"][name])
-            density = self._control_density[name]
-            total += log_ratio(torch.cat(kernel), len(own.points), density, prior)
+            total += log_ratio(torch.cat(kernel), len(own.points), known.density, prior)
         return total
 
 
@@ -260,6 +260,7 @@ def load_kernel_ratio(
             chains[name] = ChainReference(
                 ChainSpace(tensors[f"tables.{name}"].float(), tensors[f"typical.{name}"].float()),
                 tensors[f"background.{name}"].float() * step,
+                tensors[f"density.{name}"].float(),
                 tensors[f"points.{name}"].float() * step,
                 tensors[f"binder.{name}"].long(),
                 float(config["apart"][name]),
@@ -267,6 +268,19 @@ def load_kernel_ratio(
     except KeyError as error:
         raise ModelError(f"{where}: the model has no {error}", "install mmtool again") from error
     return KernelRatio(config, chains, unpack(tensors))
+
+
+def _by_epitope(
+    known: ChainReference, places: Mapping[str, Tensor]
+) -> dict[str, NDArray[np.int64]]:
+    """For each epitope the rows of its binders' chains."""
+    of = torch.empty(sum(map(len, places.values())), dtype=torch.long)
+    for number, rows in enumerate(places.values()):
+        of[rows] = number
+    epitope = of[known.binder.cpu()].numpy()
+    order = np.argsort(epitope, kind="stable")
+    bounds = np.searchsorted(epitope[order], np.arange(len(places) + 1))
+    return {e: order[a:b] for e, (a, b) in zip(places, pairwise(bounds), strict=True)}
 
 
 def _views(receptors: Sequence[Receptor]) -> dict[str, list[int]]:

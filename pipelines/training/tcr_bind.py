@@ -28,6 +28,7 @@ from mmtool.pipelines.training.tcr_data import (
     random_splits,
     read_controls,
     read_known,
+    two_halves,
 )
 from mmtool.pipelines.training.tcr_fit import (
     MEASURES,
@@ -94,6 +95,8 @@ def train_binding(
 ) -> Trained:
     """Choose settings on some held-out studies, calibrate on others, and fit to all binders.
 
+    The publications are parted in two halves first: no study is held out for both ends.
+
     Args:
         known: Known binders.
         controls: Receptors in general; those of two donors are kept for choosing and calibrating.
@@ -106,10 +109,11 @@ def train_binding(
         InputError: Too few publications or epitopes.
     """
     size = fit_options or FitOptions(seed=seed)
-    every = list(random_splits(known, 2 * splits, seed))
-    settings = _tuned(every[:splits], controls, seed, tell)
-    tell("calibrating on other held-out studies")
-    validation = validate(every[splits:], controls, settings, size)
+    choosing, testing = two_halves(known, seed)
+    settings = _tuned(list(random_splits(known, choosing, splits, seed)), controls, seed, tell)
+    tell("calibrating on held-out studies of the other half")
+    held = list(random_splits(known, testing, splits, seed))
+    validation = validate(held, controls, settings, size)
     model = fit(known, controls, settings, size, validation.calibration)
     return Trained(model, settings, validation)
 
@@ -151,6 +155,7 @@ def export(trained: Trained, options: BindingTraining, seconds: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     binders = [_carried(b, options.carry) for b in trained.model.binders]
     save_file(pack(binders) | tensors_of(trained.model), folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
     write_json(folder / "config.json", dict(trained.model.config))
     write_json(folder / "card.json", _card(trained, options, folder, seconds, binders))
     return folder
@@ -175,8 +180,9 @@ def tensors_of(model: KernelRatio) -> dict[str, Tensor]:
         out[f"step.{name}"] = step
         for key, points in (("points", chain.points), ("background", chain.background)):
             out[f"{key}.{name}"] = (points / step).round().clamp(-127, 127).to(torch.int8)
+        out[f"density.{name}"] = chain.density
         out[f"binder.{name}"] = chain.binder.to(torch.int32)
-        out[f"tables.{name}"] = chain.space.tables.contiguous()
+        out[f"tables.{name}"] = chain.space.tables.half().contiguous()
         out[f"typical.{name}"] = chain.space.typical.contiguous()
     return out
 
@@ -193,6 +199,7 @@ _VIEWS = {"ab": "both chains", "b": "beta chain alone", "a": "alpha chain alone"
 def _metrics(trained: Trained) -> list[dict[str, Any]]:
     """Means over epitopes, with the interval of drawing other epitopes."""
     found, rows = trained.validation, []
+    where = f"{found.splits} sets of held-out studies; weights and widths were chosen on others"
     for view, words in _VIEWS.items():
         for place, measure in enumerate(MEASURES):
             span = _mean(found.quality[view], place)
@@ -205,7 +212,7 @@ def _metrics(trained: Trained) -> list[dict[str, Any]]:
                     "low": round(span.low, 4),
                     "high": round(span.high, 4),
                     "n": len(found.quality[view]),
-                    "set": f"{found.splits} sets of held-out studies that nothing was chosen on",
+                    "set": where,
                     "baseline": nearest if view == "ab" else None,
                 }
             )

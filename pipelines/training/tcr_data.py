@@ -25,7 +25,7 @@ _POOLS = ("-pool",)
 _ONLY_10X = ("is_10x", frozenset({"1", "true", "yes"}))
 LEAST = 5  # binders of an epitope on both sides of a split, for it to be scored
 _HELD_SHARE = (0.15, 0.35)
-_TRIES = 1000
+_TRIES = 200
 
 
 @dataclass(frozen=True)
@@ -152,24 +152,48 @@ def _pair(receptor: Receptor) -> tuple[str, ...]:
     return receptor.v_a, receptor.cdr3_a, receptor.v_b, receptor.cdr3_b
 
 
+def two_halves(known: Sequence[Binder], seed: int) -> tuple[list[str], list[str]]:
+    """The publications with paired binders, in two halves of about as many of them.
+
+    The larger ones are dealt out first, in pairs, at random.
+    """
+    size = Counter(publication(b) for b in known if paired(b))
+    names = sorted(size, key=lambda name: (-size[name], name))
+    draw = np.random.default_rng(seed)
+    halves: tuple[list[str], list[str]] = ([], [])
+    for begin in range(0, len(names), 2):
+        pair = names[begin : begin + 2]
+        for place, name in zip(draw.permutation(2), pair, strict=False):
+            halves[place].append(name)
+    return halves
+
+
 def random_splits(
-    known: Sequence[Binder], count: int, seed: int, least_epitopes: int = 20
+    known: Sequence[Binder],
+    publications: Sequence[str],
+    count: int,
+    seed: int,
+    least_epitopes: int = 15,
 ) -> Iterator[Split]:
-    """Splits that each hold out about a third of the publications and a fourth of the pairs.
+    """Splits that each hold out some of these publications, a fourth of all paired binders.
+
+    Args:
+        known: All known binders.
+        publications: Those that may be held out, each with a chance of 60 %.
+        count: Of splits.
+        seed: Of the draws.
+        least_epitopes: That a split must be able to score.
 
     Raises:
         InputError: Too few publications or epitopes for that.
     """
     draw = np.random.default_rng(seed)
-    names = sorted({publication(b) for b in known if paired(b)})
-    total = sum(map(paired, known))
+    size = Counter(publication(b) for b in known if paired(b))
+    total = sum(size.values())
     for _ in range(count):
         for _ in range(_TRIES):
-            held = frozenset(
-                n for n, x in zip(names, draw.random(len(names)), strict=True) if x < 0.3
-            )
-            share = sum(paired(b) and publication(b) in held for b in known) / max(1, total)
-            if not _HELD_SHARE[0] < share < _HELD_SHARE[1]:
+            held = frozenset(np.array(publications)[draw.random(len(publications)) < 0.6].tolist())
+            if not _HELD_SHARE[0] < sum(size[n] for n in held) / total < _HELD_SHARE[1]:
                 continue
             split = hold_out(known, held)
             if len(split.epitopes) >= least_epitopes:

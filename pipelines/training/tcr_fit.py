@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmtool.models.tcr.chain_space import CHAINS, UNKNOWN, codes_of, make_space
-from mmtool.models.tcr.density import squared_distances
+from mmtool.models.tcr.density import own_density, squared_distances
 from mmtool.pipelines.binding_ratio import NETWORK, ChainReference, KernelRatio
 from mmtool.pipelines.training.tcr_data import Controls, Split, donors_apart, paired, thinned
 from mmtool.pipelines.training.tcr_tuning import ChainSettings, areas
@@ -107,7 +107,8 @@ def _reference(
     background = space.points(codes)
     some = background[:1000]
     apart = float(squared_distances(some, some).sum() / max(1, len(some) * (len(some) - 1)))
-    return ChainReference(space, background, points, torch.tensor(rows), apart)
+    density = own_density(background)
+    return ChainReference(space, background, density, points, torch.tensor(rows), apart)
 
 
 # AUC and AUC0.1 against binders of other epitopes, then against controls.

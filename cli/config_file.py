@@ -19,6 +19,7 @@ from mmtool.errors import InputError, UsageError
 
 _MAX_CONFIG = 16 << 20  # bytes
 _PATHS = frozenset({"inputs", "output", "samplesheet"})
+_NAMED_PATHS = frozenset({"channel"})  # NAME=FILE
 # A name or words, unless a file of that name exists.
 MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference"})
 _NOT_SETTABLE = frozenset({"config", "help"})
@@ -114,6 +115,9 @@ def _resolved(key: str, value: Any, folder: Path) -> Any:
         return value
     if key in _PATHS:
         return os.path.normpath(folder / value)
+    if key in _NAMED_PATHS:
+        name, given, file = value.partition("=")
+        return f"{name}={os.path.normpath(folder / file)}" if given else value
     if key in MAYBE_PATHS:
         try:
             return os.path.normpath(folder / value) if (folder / value).exists() else value

@@ -82,6 +82,19 @@ def evaluate_segment(
         Path | None,
         typer.Option(metavar="FILE", help="labels.tsv with names; default: one beside the maps."),
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=I,J,...",
+            help="Score the union of these labels; repeatable, regions may overlap.",
+        ),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="--images: a report for each case (CASE.txt), for models that read."
+        ),
+    ] = None,
     resample: Annotated[
         bool, typer.Option("--resample", help="Accept other grids (nearest neighbour).")
     ] = False,
@@ -109,7 +122,7 @@ def evaluate_segment(
 
     One row a structure, with 95 % bootstrap intervals over cases. With --compare: paired
     differences with the first model or folder. -o writes cases.tsv, summary.tsv, summary.json
-    (and comparison.tsv). --data scores 'brain' on drawn scans of held-out maps.
+    (and comparison.tsv). --data scores models of the head on drawn scans of held-out maps.
     """
     del debug
     ways = [truth is not None, images is not None, data is not None]
@@ -118,8 +131,11 @@ def evaluate_segment(
             "what to score is not clear",
             "give --truth with --predicted, or --images with --labels, or --data",
         )
-    if data is not None and (compare or output):
-        raise UsageError("--data takes no --compare and no --output", "leave them out")
+    if data is not None and (compare or output or region):
+        raise UsageError("--data takes no --compare, --region and --output", "leave them out")
+    if texts is not None and images is None:
+        raise UsageError("--texts goes with --images", "leave it out")
+    regions = _regions(region or [])
     _check_output(output, overwrite)
     from mmtool.io.limits import Limits
     from mmtool.pipelines.devices import choose_device, set_threads
@@ -135,15 +151,31 @@ def evaluate_segment(
     if truth is not None and predicted is not None:
         folders = [predicted, *map(Path, others)]
         result = FolderEvaluation(
-            truth, folders, names, resample, missing_as_empty, seed, limits
+            truth, folders, names, resample, missing_as_empty, seed, limits, regions
         ).run(tell)
     elif images is not None and labels is not None:
         where = choose_device(device)
         every = [model, *others]
         result = ModelEvaluation(
-            images, labels, every, holdout, where, names, resample, seed, limits, axes
+            *(images, labels, every, holdout, where, names, resample, seed, limits, axes),
+            regions=regions,
+            texts=texts,
         ).run(tell)
     _show(result, output, json, tell)
+
+
+def _regions(values: list[str]) -> dict[str, frozenset[int]]:
+    """``NAME=1,2,4`` to name and labels."""
+    out: dict[str, frozenset[int]] = {}
+    for value in values:
+        name, _, listed = value.partition("=")
+        numbers = [n.strip() for n in listed.split(",")]
+        if not name.strip() or not all(re.fullmatch("[0-9]{1,5}", n) for n in numbers):
+            raise UsageError(
+                f"--region {value}: not NAME=I,J,...", "for example --region core=1,3,4"
+            )
+        out[name.strip()] = frozenset(int(n) for n in numbers)
+    return out
 
 
 def _check_output(output: Path | None, overwrite: bool) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,46 @@ from mmtool.pipelines.places import Layout
 from mmtool.pipelines.samplesheet import BatchItem, items_from_paths, items_from_sheet, stem_of
 
 # About this run or this terminal, not about the result: a replay chooses them anew.
-_PLACE = ("inputs", "samplesheet", "output", "shard", "resume", "overwrite", "dry_run", "config")
+_PLACE = (
+    *("inputs", "channel", "samplesheet", "output"),
+    *("shard", "resume", "overwrite", "dry_run", "config"),
+)
 _MACHINE = ("max_memory",)
 _TERMINAL = ("json", "verbose", "quiet", "debug")
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Cases of several images.
+
+    Attributes:
+        names: Gives the names of the model's channels; asked only where they matter.
+        order: Gives each item a file for each channel, in the order of the model.
+        given: Further channels of the one input on the command line, by name.
+    """
+
+    names: Callable[[], tuple[str, ...]]
+    order: Callable[[list[BatchItem]], list[BatchItem]]
+    given: Mapping[str, Path]
+
+
+def parse_channels(values: Sequence[str]) -> dict[str, Path]:
+    """``NAME=FILE`` to name and file, in their order.
+
+    Raises:
+        UsageError: Not of that form, or a name stands twice.
+    """
+    out: dict[str, Path] = {}
+    for value in values:
+        name, _, path = value.partition("=")
+        if not name.strip() or not path.strip():
+            raise UsageError(
+                f"--channel {value}: not NAME=FILE", "for example --channel t1c=t1c.nii.gz"
+            )
+        if name.strip() in out:
+            raise UsageError(f"--channel {name.strip()} stands twice", "give each channel once")
+        out[name.strip()] = Path(path.strip())
+    return out
 
 
 def run_task(
@@ -34,6 +71,7 @@ def run_task(
     columns: Collection[str],
     arguments: Mapping[str, Any],
     layout: Callable[[Sequence[BatchItem], Path], Layout] | None = None,
+    channels: Channels | None = None,
 ) -> None:
     """Run a task over the inputs of a command line.
 
@@ -45,6 +83,7 @@ def run_task(
         arguments: All parameters of the command, for the record.
         layout: Makes of all items and the output folder how they share it; None for one folder
             an item.
+        channels: For a command whose items may be several images.
 
     Raises:
         typer.Exit: With code 6 when some of several inputs failed, 143 after SIGTERM.
@@ -54,7 +93,7 @@ def run_task(
     check_device_name(common.device)
     if common.resume and common.overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "give one of them")
-    items = _items(task.command, inputs, common, columns)
+    items = _items(task.command, inputs, common, columns, channels)
     options = _options(task.command, inputs, common, arguments, items)
     if layout is not None:
         options = replace(options, layout=layout(items, options.output))
@@ -72,17 +111,27 @@ def run_task(
 
 
 def _items(
-    command: str, inputs: Sequence[Path], common: Common, columns: Collection[str]
+    command: str,
+    inputs: Sequence[Path],
+    common: Common,
+    columns: Collection[str],
+    channels: Channels | None,
 ) -> list[BatchItem]:
-    if common.samplesheet and inputs:
+    given = channels.given if channels else {}
+    if common.samplesheet and (inputs or given):
         raise UsageError("inputs and --samplesheet exclude each other", "give one of them")
     if common.samplesheet:
-        return items_from_sheet(
-            common.samplesheet, params=columns, path_params=MAYBE_PATHS & set(columns)
+        items = items_from_sheet(
+            common.samplesheet,
+            params=columns,
+            path_params=MAYBE_PATHS & set(columns),
+            channels=channels.names() if channels else (),
         )
-    if not inputs:
+    elif not inputs:
         raise UsageError("no input", f"mmtool {command} FILE, or --samplesheet FILE")
-    return items_from_paths(inputs)
+    else:
+        items = items_from_paths(inputs, given)
+    return channels.order(items) if channels else items
 
 
 def _options(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mmtool.cli import options as shared
-from mmtool.cli.run import run_task
+from mmtool.cli.run import Channels, parse_channels, run_task
 
 
 class Format(StrEnum):
@@ -25,8 +25,16 @@ def segment(
         list[Path] | None,
         typer.Argument(
             metavar="SCAN...",
-            help="NIfTI, MGH, NRRD; DICOM file, folder or zip.",
+            help="NIfTI, MGH, NRRD; DICOM file, folder or zip; a folder in nnU-Net's naming.",
             show_default=False,
+        ),
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A further image of the same patient, for a model of several channels; SCAN is "
+            "the first. Repeatable.",
         ),
     ] = None,
     text: Annotated[
@@ -115,6 +123,8 @@ def segment(
 
     Example: mmtool segment scan.nii.gz --text "left hippocampus and both thalami" -o out
 
+    Example: mmtool segment flair.nii.gz --channel t1c=t1c.nii.gz --model DIR -o out
+
     Writes segmentation.nii.gz, brain_mask.nii.gz, labels.tsv, measurements.tsv, objects.json,
     preview.png, text_audit.json (with --text), uncertainty.nii.gz (with --uncertainty),
     segmentation.dcm (DICOM SEG, when DICOM came in), run.json.
@@ -128,11 +138,13 @@ def segment(
     limit = None if max_memory is None else parse_memory(max_memory)
     known = SegmentOptions.__dataclass_fields__
     options = SegmentOptions(**{k: v for k, v in arguments.items() if k in known})
+    task = SegmentTask(options, Limits.from_env(), limit)
     run_task(
-        SegmentTask(options, Limits.from_env(), limit),
+        task,
         inputs or [],
         shared.Common.of(arguments),
         columns=("text", "series"),
         arguments=arguments,
         layout=BidsLayout if bids else None,
+        channels=Channels(task.channels, task.with_channels, parse_channels(channel or [])),
     )

@@ -21,6 +21,7 @@ class Precision(StrEnum):
 class Fusion(StrEnum):
     """How a text steers the image network."""
 
+    none = "none"
     late = "late"
     sequential = "sequential"
     progressive = "progressive"
@@ -33,6 +34,7 @@ class Recipe(StrEnum):
     brain_text = "brain-text"
     hippocampus = "hippocampus"
     left_atrium = "left-atrium"
+    tumor = "tumor"
 
 
 train_app = typer.Typer(
@@ -52,8 +54,8 @@ def train_segment(
         Path,
         typer.Option(
             metavar="DIR",
-            help="brain: label maps (*.nii.gz), 2 mm, FreeSurfer codes. Others: images/ and "
-            "labels/ of the same file names, or *_image.nii.gz beside *_label.nii.gz.",
+            help="brain, tumor: label maps (*.nii.gz), 2 mm, FreeSurfer codes. Others: images/ "
+            "and labels/ of the same file names, or *_image.nii.gz beside *_label.nii.gz.",
         ),
     ],
     output: Annotated[
@@ -64,24 +66,29 @@ def train_segment(
         int | None, typer.Option(min=1, help="Steps in all; each recipe has its own default.")
     ] = None,
     holdout: Annotated[
-        int, typer.Option(min=2, help="brain: every N-th map, by name, is left out.")
+        int, typer.Option(min=2, help="brain, tumor: every N-th map, by name, is left out.")
     ] = 4,
     fold: Annotated[
         int,
         typer.Option(min=-1, max=4, help="Others: the fifth that is left out; -1 leaves none out."),
     ] = 4,
     fusion: Annotated[
-        Fusion, typer.Option(help="brain-text: how text meets image.")
-    ] = Fusion.progressive,
+        Fusion | None,
+        typer.Option(
+            help="brain-text, tumor: how text meets image (default progressive, sequential); "
+            "none: tumor without text."
+        ),
+    ] = None,
     reading: Annotated[
-        int | None, typer.Option(min=1, help="brain-text: steps of the text encoder alone.")
+        int | None,
+        typer.Option(min=1, help="brain-text, tumor: steps of the text encoder alone."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Crops of a step.")] = 2,
     start: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|DIR",
-            help="Model whose weights training starts from; brain-text: the image network "
+            help="Model whose weights training starts from; brain-text, tumor: the image network "
             "(default brain).",
         ),
     ] = None,
@@ -106,8 +113,9 @@ def train_segment(
     Example: mmtool train segment --recipe hippocampus --data Task04 -o runs/hippocampus
 
     brain: synthetic head scans drawn from label maps. brain-text: the same, and drawn texts that
-    steer the network. hippocampus, left-atrium: real crops with
-    reference labels. A run that was stopped goes on from its checkpoint.
+    steer the network. tumor: tumours painted into label maps, with reports. hippocampus,
+    left-atrium: real crops with reference labels. A run that was stopped goes on from its
+    checkpoint.
     """
     arguments = dict(locals())
     from mmtool.pipelines.devices import choose_device, set_threads

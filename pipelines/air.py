@@ -29,6 +29,17 @@ def _sample(data: NDArray[Any]) -> NDArray[Any]:
     return data[tuple(slice(None, None, max(1, n // 64)) for n in data.shape)]
 
 
+def outer_air(data: NDArray[Any]) -> float | None:
+    """The constant around a head whose skull was stripped, whatever it is; None if there is none.
+
+    Args:
+        data: (I, J, K) intensities, finite.
+    """
+    values, counts = np.unique(_faces(data), return_counts=True)
+    enough = counts.max() >= _FACES * counts.sum()
+    return float(values[counts.argmax()]) if enough else None
+
+
 def darken_background(data: NDArray[Any]) -> NDArray[Any]:
     """Make a constant background as dark as air.
 
@@ -41,10 +52,9 @@ def darken_background(data: NDArray[Any]) -> NDArray[Any]:
     Returns:
         The same array when its background is dark already, else a copy.
     """
-    values, counts = np.unique(_faces(data), return_counts=True)
-    usual = values[counts.argmax()]
+    usual = outer_air(data)
     low, high = np.quantile(_sample(data), (_LOW, _HIGH))
-    if counts.max() < _FACES * counts.sum() or float(usual) - low <= _GREY * (high - low):
+    if usual is None or usual - low <= _GREY * (high - low):
         return data
     pieces, number = ndimage.label(data == usual)
     touching = np.zeros(number + 1, bool)

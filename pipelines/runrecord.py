@@ -12,7 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -56,6 +56,7 @@ class RunFacts:
         arguments: Resolved options by their long names (``snake_case``) that change the result;
             values that are `Path` are written relative to the record.
         inputs: The item's inputs, as arguments of a replay.
+        channels: Further channels of the case by name; they are no inputs of their own.
         inputs_sha256: Path as the task named it -> hash.
         fingerprint: For ``--resume``.
         model: What the task said of its model.
@@ -86,6 +87,7 @@ class RunFacts:
     seed: int
     error: MMToolError | None = None
     expected_memory: int | None = None
+    channels: Mapping[str, Path] = field(default_factory=dict)
 
 
 def versions() -> dict[str, str]:
@@ -154,6 +156,9 @@ def _arguments(facts: RunFacts, home: Path) -> dict[str, Any]:
     arguments: dict[str, Any] = {"inputs": [_relative(p, home) for p in facts.inputs]}
     for key, value in facts.arguments.items():
         arguments[key] = _relative(value, home) if isinstance(value, Path) else value
+    if facts.channels:
+        named = facts.channels.items()
+        arguments["channel"] = [f"{name}={_relative(path, home)}" for name, path in named]
     return arguments
 
 

@@ -17,6 +17,8 @@ from mmtool.errors import InputError, UsageError
 _INPUT_COLUMNS = ("input", "scan", "path", "image")
 _ARCHIVES = (".gz", ".bz2", ".tar", ".zip")
 _VOLUMES = (".nii", ".mgz", ".mgh", ".nrrd", ".nhdr", ".dcm")
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mgh", ".mgz")  # files of one image
+_NUMBERED = re.compile(r"(.+)_([0-9]{4})")  # case and channel in nnU-Net's file names
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs")
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".fasta", ".fa", ".h5", ".pt", ".npy")
 _SUFFIXES = frozenset((*_ARCHIVES, *_VOLUMES, *_PICTURES, *_TABLES))
@@ -30,13 +32,15 @@ class BatchItem:
 
     Attributes:
         name: Unique and safe as a folder name; never made from patient data.
-        inputs: Files or folders to read.
+        inputs: Files or folders to read; further channels of a case follow the first.
+        channels: Names or numbers of those further channels.
         params: Columns of the sample sheet's row, e.g. ``text``; empty cells are left out.
     """
 
     name: str
     inputs: tuple[Path, ...]
     params: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,65 @@ def slug(name: str) -> str:
     return safe or "item"
 
 
-def items_from_paths(paths: Sequence[Path]) -> list[BatchItem]:
-    """One item a path.
+def items_from_paths(
+    paths: Sequence[Path], channels: Mapping[str, Path] | None = None
+) -> list[BatchItem]:
+    """One item a path; of a folder in nnU-Net's naming one item for each of its cases.
+
+    Args:
+        paths: As given.
+        channels: Further channels of the one case that ``paths`` is.
 
     Raises:
-        UsageError: A path was given twice.
+        UsageError: A path was given twice, or channels of several cases.
+        InputError: A case of a folder lacks a channel before its last one.
     """
-    twice = [str(p) for p, n in Counter(paths).items() if n > 1]
+    further = dict(channels or {})
+    twice = [str(p) for p, n in Counter([*paths, *further.values()]).items() if n > 1]
     if twice:
         raise UsageError(f"{twice[0]} was given more than once", "give each input once")
-    return _unique([BatchItem(stem_of(p), (p,)) for p in paths])
+    if further and len(paths) != 1:
+        raise UsageError(
+            "--channel goes with one scan",
+            "for several cases use a sample sheet with a column for each channel, or a folder "
+            "with files such as case_0000.nii.gz and case_0001.nii.gz",
+        )
+    if further:
+        path = paths[0]
+        return [BatchItem(stem_of(path), (path, *further.values()), channels=tuple(further))]
+    items: list[BatchItem] = []
+    for path in paths:
+        items += numbered_cases(path) or [BatchItem(stem_of(path), (path,))]
+    return _unique(items)
+
+
+def numbered_cases(folder: Path) -> list[BatchItem]:
+    """Cases of a folder with files such as ``case_0000.nii.gz``; none in any other folder.
+
+    Raises:
+        InputError: A case lacks a channel before its last one.
+    """
+    if not folder.is_dir():
+        return []
+    cases: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _NUMBERED.fullmatch(stem_of(path))
+        if match and path.is_file() and path.name.lower().endswith(VOLUME_SUFFIXES):
+            cases.setdefault(match[1], {})[int(match[2])] = path
+    if not any(0 in files for files in cases.values()):
+        return []  # numbers that mean something else
+    items = []
+    for case, files in cases.items():
+        numbers = sorted(files)
+        absent = next((n for n, number in enumerate(numbers) if n != number), None)
+        if absent is not None:
+            raise InputError(
+                f"{folder}: case '{case}' has no channel {absent:04d}",
+                f"it needs a file {case}_{absent:04d} beside {files[numbers[-1]].name}",
+            )
+        inputs = tuple(files[n] for n in numbers)
+        items.append(BatchItem(slug(case), inputs, channels=tuple(str(n) for n in numbers[1:])))
+    return items
 
 
 def _unique(items: list[BatchItem]) -> list[BatchItem]:
@@ -101,7 +154,11 @@ def _unique(items: list[BatchItem]) -> list[BatchItem]:
 
 
 def items_from_sheet(
-    sheet: Path, *, params: Collection[str] = (), path_params: Collection[str] = ()
+    sheet: Path,
+    *,
+    params: Collection[str] = (),
+    path_params: Collection[str] = (),
+    channels: Sequence[str] = (),
 ) -> list[BatchItem]:
     """Items of a sample sheet.
 
@@ -111,13 +168,16 @@ def items_from_sheet(
             from the sheet's folder.
         params: Options of the command that a row may set.
         path_params: Those of them whose value may be a file's path.
+        channels: Channels of the model. Each but the first may have a column of its own with
+            paths; the first is the input, and its column may be named after it.
 
     Raises:
         InputError: The sheet cannot be read; the message names the line.
     """
     rows = _rows(sheet)
     header = [cell.strip().lower() for cell in rows[0][1]]
-    column = _check_header(header, sheet, params)
+    named = [name.lower() for name in channels]
+    column = _check_header(header, sheet, params, named)
     items: list[BatchItem] = []
     ids: dict[str, int] = {}
     for line, cells in rows[1:]:
@@ -127,13 +187,14 @@ def items_from_sheet(
                 "quote cells that hold the separator",
             )
         row = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
-        items.append(_item(row, column, sheet, line, ids, path_params))
+        item = _item(row, column, sheet, line, ids, path_params)
+        items.append(_with_channels(item, named[1:], sheet.parent))
     if not items:
         raise InputError(f"{sheet}: no rows under the header", "add one row for each input")
-    named = "id" in header
-    if not named and len({item.inputs for item in items}) < len(items):
+    identified = "id" in header
+    if not identified and len({item.inputs for item in items}) < len(items):
         raise InputError(f"{sheet}: an input stands in several rows", "add a column id")
-    return items if named else _unique(items)
+    return items if identified else _unique(items)
 
 
 def _rows(sheet: Path) -> list[tuple[int, list[str]]]:
@@ -164,18 +225,30 @@ def _rows(sheet: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _check_header(header: list[str], sheet: Path, params: Collection[str]) -> str:
+def _with_channels(item: BatchItem, channels: Sequence[str], folder: Path) -> BatchItem:
+    """An item whose cells under the names of channels have become inputs."""
+    own = {k: folder / v for k, v in item.params.items() if k in channels}
+    if not own:
+        return item
+    params = {k: v for k, v in item.params.items() if k not in own}
+    return replace(item, inputs=(*item.inputs, *own.values()), params=params, channels=tuple(own))
+
+
+def _check_header(
+    header: list[str], sheet: Path, params: Collection[str], channels: Sequence[str]
+) -> str:
     twice = [name for name, n in Counter(header).items() if n > 1]
     if twice:
         raise InputError(f"{sheet}: column '{twice[0]}' stands twice", "rename one")
-    found = [name for name in _INPUT_COLUMNS if name in header]
+    inputs = dict.fromkeys((*_INPUT_COLUMNS, *channels[:1]))
+    found = [name for name in inputs if name in header]
     if len(found) != 1:
         raise InputError(
             f"{sheet}: {'no' if not found else 'more than one'} input column"
             f" among {', '.join(header)}",
             f"name one column {_INPUT_COLUMNS[0]} (or {', '.join(_INPUT_COLUMNS[1:])})",
         )
-    known = [found[0], "id", *params]
+    known = [found[0], "id", *params, *channels[1:]]
     for name in header:
         if name not in known:
             close = get_close_matches(name, known, n=1)

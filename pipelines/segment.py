@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from mmtool import __version__
-from mmtool.errors import InputError, ModelError
+from mmtool.errors import InputError
 from mmtool.io.limits import Limits
-from mmtool.io.readers import hash_input, read_header, read_volume
+from mmtool.io.readers import hash_input, read_header
 from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
 from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
-from mmtool.pipelines.air import finite
 from mmtool.pipelines.batch import ItemResult
+from mmtool.pipelines.channels import CaseScan, Reading, files_of, read_case
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
 from mmtool.pipelines.memory import memory_limit, require_memory, resident_bytes
@@ -31,7 +31,7 @@ from mmtool.pipelines.requested import Requested, hash_text, read_request
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
 from mmtool.pipelines.segmenter import Segmented, Segmenter, TextSegmenter
-from mmtool.pipelines.segmenters import load_segmenter
+from mmtool.pipelines.segmenters import channels_of, load_segmenter
 from mmtool.types import ScanHeader, Volume
 
 _READER_BYTES = 64_000_000  # buffers, and libraries that are imported for a format
@@ -82,6 +82,7 @@ class SegmentTask:
     _files: ModelFiles | None = None
     _segmenter: Segmenter | None = None
     _device: torch.device | None = None
+    _channels: tuple[str, ...] | None = None
 
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
@@ -102,7 +103,6 @@ class SegmentTask:
         if self._segmenter is None:
             self._device = choose_device(self.options.device)
             self._segmenter = load_segmenter(self._model(), self._device)
-            _check_channels(self._segmenter, self.options.model)
         return self._segmenter
 
     def _model(self) -> ModelFiles:
@@ -110,12 +110,42 @@ class SegmentTask:
             self._files = resolve_model("segment", self.options.model)
         return self._files
 
+    def channels(self) -> tuple[str, ...]:
+        """Names of the model's channels; the scan that a user gives is the first."""
+        if self._channels is None:
+            self._channels = channels_of(self._model())
+        return self._channels
+
+    def with_channels(self, items: list[BatchItem]) -> list[BatchItem]:
+        """The same items with a file for each channel, in the order of the model.
+
+        Raises:
+            InputError: The only item lacks a channel. One of several fails when its turn comes.
+        """
+        out = []
+        for item in items:
+            try:
+                files = self._files_of(item)
+                channels = self.channels()[1 : len(files)]
+                out.append(replace(item, inputs=files, channels=channels))
+            except InputError:
+                if len(items) == 1 and item.inputs[0].exists():
+                    raise
+                out.append(item)
+        return out
+
+    def _files_of(self, item: BatchItem) -> tuple[Path, ...]:
+        return files_of(item, self.channels(), self.limits)
+
     def fingerprint(self, item: BatchItem) -> str:
         """Hash over the scan, the text, the options and the weights."""
         options = self._of(item)
         known: dict[str, Any] = asdict(options)
         known.pop("device")  # the same result is promised whatever computes it
-        known["scan"] = hash_input(item.inputs[0], limits=self.limits, series=options.series)
+        first, *rest = self._files_of(item)
+        known["scan"] = hash_input(first, limits=self.limits, series=options.series)
+        if rest:
+            known["channels"] = [hash_input(path, limits=self.limits) for path in rest]
         if options.text is not None:
             known["text"] = hash_text(options.text, self.limits)
         known["model_files"] = self._model().card["sha256"]
@@ -132,49 +162,28 @@ class SegmentTask:
         options = self._of(item)
         segmenter = self._loaded()
         request = self._request(options, segmenter)
+        files = self._files_of(item)
         need = 0
 
         def fits(header: ScanHeader) -> None:
             nonlocal need
             need = self._needed(segmenter, header, item)
 
-        scan = read_volume(
-            item.inputs[0],
-            limits=self.limits,
-            series=options.series,
-            resample_irregular=options.resample_irregular,
-            on_header=fits,
-        )
-        _check_modality(scan, segmenter, options)
+        how = Reading(self.limits, options.series, options.resample_irregular, fits)
+        case = read_case(files, self.channels(), how)
+        _check_modality(case.scan, segmenter, options)
         if options.rtstruct:
-            check_rtstruct_source(scan)
-        data = finite(scan.data)
-        found = self._found(segmenter, data, scan.affine, request, options)
-        if not found.found:
-            what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
-            raise InputError(
-                f"no {what} was found in {item.inputs[0]}",
-                f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
-            )
+            check_rtstruct_source(case.scan)
+        found = self._found(segmenter, case.data, case.scan.affine, request, options)
+        result = self._result(case, replace(found, notes=(*case.notes, *found.notes)), request)
         model = self._model()
-        ranges = ranges_of(model.card, model.config)
-        unlike = unlike_training(data, scan.affine, ranges) if ranges else None
-        result = SegmentResult(
-            scan,
-            found,
-            found.table or segmenter.labels,
-            segmenter.whole,
-            request,
-            unlike,
-            steered=request is not None and isinstance(segmenter, TextSegmenter),
-        )
         if options.bids:
             result.write_bids(out, model, options, bids_scan(item))
         else:
             result.write(out, model, options)
         return ItemResult(
             summary=result.summary(),
-            inputs_sha256={str(item.inputs[0]): scan.source.sha256},
+            inputs_sha256=case.sha256,
             error=result.disagreement() if options.strict_text else None,
             expected_memory=need,
         )
@@ -182,11 +191,13 @@ class SegmentTask:
     def foresee(self, item: BatchItem) -> int:
         """Memory that an item will need, bytes, by its header; refused if it is too much."""
         options = self._of(item)
+        files = self._files_of(item)
         header = read_header(
-            item.inputs[0],
+            files[0],
             limits=self.limits,
             series=options.series,
             resample_irregular=options.resample_irregular,
+            volumes=len(self.channels()) if len(files) == 1 else 1,
         )
         return self._needed(self._loaded(), header, item)
 
@@ -194,6 +205,27 @@ class SegmentTask:
         need = expected_memory(segmenter, header)
         require_memory(need, memory_limit(self.max_memory), str(item.inputs[0]))
         return need
+
+    def _result(self, case: CaseScan, found: Segmented, request: Requested | None) -> SegmentResult:
+        """What is written of a case, with how it is unlike the training data."""
+        segmenter, model, scan = self._loaded(), self._model(), case.scan
+        if not found.found:
+            what = segmenter.whole.name if segmenter.whole else "structure that the model knows"
+            raise InputError(
+                f"no {what} was found in {scan.source.path}",
+                f"this model is made for {segmenter.purpose}; look at the scan in a viewer",
+            )
+        ranges = ranges_of(model.card, model.config)
+        first = case.data if case.data.ndim == 3 else case.data[0]
+        return SegmentResult(
+            scan,
+            found,
+            found.table or segmenter.labels,
+            segmenter.whole,
+            request,
+            unlike_training(first, scan.affine, ranges) if ranges else None,
+            steered=request is not None and isinstance(segmenter, TextSegmenter),
+        )
 
     def _request(self, options: SegmentOptions, segmenter: Segmenter) -> Requested | None:
         """The text as the rules read it."""
@@ -220,19 +252,14 @@ class SegmentTask:
 
 def expected_memory(segmenter: Segmenter, header: ScanHeader) -> int:
     """Peak of this process's memory, bytes, if it segments a scan: stated before it is read."""
+    voxels = math.prod(header.shape)
     work = segmenter.memory_bytes(header.shape, header.affine)
-    results = 4 * math.prod(header.shape)  # label map, organ mask, what is asked for, an array more
+    results = 4 * voxels  # label map, organ mask, what is asked for, an array more
+    channels = len(segmenter.channels)
+    # All channels as float32, and one that is smoothed and resampled to the grid of the first.
+    stack = 0 if channels == 1 else 4 * voxels * (channels + 3)
     reading = header.reading_bytes + _READER_BYTES
-    return resident_bytes() + max(reading, header.held_bytes + max(work, results))
-
-
-def _check_channels(segmenter: Segmenter, name: str) -> None:
-    if len(segmenter.channels) > 1:
-        raise ModelError(
-            f"model '{name}' needs {len(segmenter.channels)} images of each patient "
-            f"({', '.join(segmenter.channels)})",
-            "mmtool segment gives a model one image; choose a model of one channel",
-        )
+    return resident_bytes() + stack + max(reading, header.held_bytes + max(work, results))
 
 
 def _check_modality(scan: Volume, segmenter: Segmenter, options: SegmentOptions) -> None:

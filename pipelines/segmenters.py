@@ -12,6 +12,7 @@ from mmtool.pipelines.crop_inference import CropSegmenter
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.segmenter import Segmenter
 from mmtool.pipelines.text_inference import BrainTextSegmenter
+from mmtool.pipelines.tumor_inference import load_tumor
 
 
 def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
@@ -23,6 +24,8 @@ def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
     if files.format != OWN:
         return _load_outside(files, device)
     network = files.config.get("network")
+    if files.config.get("runner") == "tumor":
+        return load_tumor(files.config, load_state(files, device=str(device)), device)
     if network == "subvoxel_unet":
         state = load_state(files, device=str(device))
         if files.config.get("runner") == "crop":
@@ -33,6 +36,23 @@ def load_segmenter(files: ModelFiles, device: torch.device) -> Segmenter:
     raise ModelError(
         f"{files.folder}: unknown network {network!r}", "the model needs a newer mmtool"
     )
+
+
+def channels_of(files: ModelFiles) -> tuple[str, ...]:
+    """Names of a model's channels in their order, read from its files without its weights.
+
+    Raises:
+        ModelError: The files don't say.
+    """
+    if files.format == MONAI_BUNDLE:
+        from mmtool.pipelines.outside.monai_bundle import bundle_channels
+
+        return bundle_channels(files)
+    if files.format == NNUNET:
+        from mmtool.pipelines.outside.nnunet import dataset_channels
+
+        return dataset_channels(files)
+    return tuple(str(name) for name in files.config.get("channels", ("image",)))
 
 
 def _locator(files: ModelFiles, device: torch.device) -> BrainSegmenter | None:

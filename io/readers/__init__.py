@@ -18,10 +18,12 @@ from mmtool.types import ScanHeader, Volume
 
 __all__ = [
     "SeriesSummary",
+    "count_volumes",
     "hash_input",
     "list_series",
     "read_header",
     "read_volume",
+    "read_volumes",
     "sniff_volume",
 ]
 
@@ -65,7 +67,7 @@ def read_volume(
             resample_irregular=resample_irregular,
             on_header=on_header,
         )
-    return _read_file(path, kind, hash_input(path, limits=limits), limits, on_header)
+    return _read_file(path, kind, hash_input(path, limits=limits), limits, on_header)[0]
 
 
 def read_header(
@@ -74,8 +76,12 @@ def read_header(
     limits: Limits | None = None,
     series: str | None = None,
     resample_irregular: bool = False,
+    volumes: int = 1,
 ) -> ScanHeader:
-    """What is known of a scan before its voxels are read; arguments and errors as there."""
+    """What is known of a scan before its voxels are read; arguments and errors as there.
+
+    ``volumes`` is how many a NIfTI must hold along its fourth axis, as in :func:`read_volumes`.
+    """
     limits = limits or Limits()
     kind = sniff_volume(path, limits)
     seen: list[ScanHeader] = []
@@ -94,7 +100,7 @@ def read_header(
                 on_header=stop,
             )
         else:
-            _read_file(path, kind, "", limits, stop)
+            _read_file(path, kind, "", limits, stop, volumes)
     return seen[0]
 
 
@@ -103,11 +109,52 @@ class _Enough(Exception):  # noqa: N818
 
 
 def _read_file(
-    path: Path, kind: str, sha256: str, limits: Limits, on_header: Callable[[ScanHeader], None]
-) -> Volume:
+    path: Path,
+    kind: str,
+    sha256: str,
+    limits: Limits,
+    on_header: Callable[[ScanHeader], None],
+    volumes: int = 1,
+) -> tuple[Volume, ...]:
     if kind == "nrrd":
-        return nrrd.read(path, sha256=sha256, limits=limits, on_header=on_header)
-    return nifti.read(path, kind, sha256=sha256, limits=limits, on_header=on_header)
+        return (nrrd.read(path, sha256=sha256, limits=limits, on_header=on_header),)
+    return nifti.read_several(
+        path, kind, volumes, sha256=sha256, limits=limits, on_header=on_header
+    )
+
+
+def count_volumes(path: Path, *, limits: Limits | None = None) -> int:
+    """How many volumes a file holds along a fourth axis; 1 for all that is no NIfTI.
+
+    Raises:
+        InputError: Missing, broken or not a volume.
+    """
+    kind = sniff_volume(path, limits or Limits())
+    return nifti.count_volumes(path, kind) if kind == "nifti" else 1
+
+
+def read_volumes(
+    path: Path,
+    count: int,
+    *,
+    limits: Limits | None = None,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> tuple[Volume, ...]:
+    """Read a NIfTI file whose fourth axis holds ``count`` volumes of one patient.
+
+    Args:
+        path: The file.
+        count: How many it must hold.
+        limits: Bounds; the defaults when None.
+        on_header: Called before the voxels are read, with the memory that all of them take.
+
+    Raises:
+        InputError: Missing, broken, or with another number of volumes.
+    """
+    limits = limits or Limits()
+    kind = sniff_volume(path, limits)
+    sha256 = hash_input(path, limits=limits)
+    return _read_file(path, kind, sha256, limits, on_header, count)
 
 
 def sniff_volume(path: Path, limits: Limits) -> str:

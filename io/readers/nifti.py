@@ -84,12 +84,29 @@ def read(
     Raises:
         InputError: Broken, not a volume, or over a limit.
     """
+    return read_several(path, kind, 1, sha256=sha256, limits=limits, on_header=on_header)[0]
+
+
+def read_several(
+    path: Path,
+    kind: str,
+    count: int,
+    *,
+    sha256: str,
+    limits: Limits,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> tuple[Volume, ...]:
+    """Read the volumes that a file holds along its fourth axis; arguments as of :func:`read`.
+
+    Args:
+        count: How many there must be; a file of three axes is one.
+    """
     try:
         with _opened(path, kind) as image:
-            _check_size(image, path, limits)
+            _check_size(image, path, limits, count)
             affine = checked_affine(image.affine, path.name)
-            on_header(_header(image, affine))
-            data = _voxels(image, path)
+            on_header(_header(image, affine, count))
+            data = _voxels(image, path, count)
             header = image.header.copy()
     except _BROKEN as error:
         raise InputError(
@@ -98,7 +115,23 @@ def read(
         ) from error
     notes = _orientation_notes(header) if kind == "nifti" else ()
     source = VolumeSource(path, kind, sha256, header=header, notes=notes)
-    return Volume(data, affine, source)
+    return tuple(Volume(data[..., n], affine, source) for n in range(count))
+
+
+def count_volumes(path: Path, kind: str) -> int:
+    """How many volumes a file says it holds along its further axes.
+
+    Raises:
+        InputError: The header cannot be read.
+    """
+    try:
+        with _opened(path, kind) as image:
+            return prod(int(n) for n in image.shape[3:])
+    except _BROKEN as error:
+        raise InputError(
+            f"{path}: broken {kind} file ({type(error).__name__})",
+            "copy it again from its source, or check it with 'nib-ls'",
+        ) from error
 
 
 @contextmanager
@@ -120,14 +153,16 @@ def _opened(path: Path, kind: str) -> Iterator[Any]:
             yield cls.from_stream(file)
 
 
-def _check_size(image: Any, path: Path, limits: Limits) -> None:
+def _check_size(image: Any, path: Path, limits: Limits, count: int) -> None:
     shape = tuple(int(n) for n in image.shape)
     if not shape or min(shape) < 1:
         raise InputError(f"{path}: the header says {shape} voxels", "the file is broken")
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
+    if count > 1 and prod(shape[3:]) == count:
+        shape = shape[:3]
     check_shape(shape, str(path))
-    voxels = prod(shape)
+    voxels = prod(shape) * count
     if voxels > limits.max_voxels:
         raise LimitError(
             f"{path}: {voxels:,} voxels are more than the limit of {limits.max_voxels:,}",
@@ -147,9 +182,9 @@ def _check_size(image: Any, path: Path, limits: Limits) -> None:
         )
 
 
-def _header(image: Any, affine: NDArray[np.float64]) -> ScanHeader:
+def _header(image: Any, affine: NDArray[np.float64], count: int) -> ScanHeader:
     i, j, k = (int(n) for n in image.shape[:3])
-    dtype, voxels = image.get_data_dtype(), i * j * k
+    dtype, voxels = image.get_data_dtype(), i * j * k * count
     stored = voxels * int(dtype.itemsize)
     if _is_scaled(image) or dtype.itemsize > 4:
         return ScanHeader((i, j, k), affine, stored + 4 * voxels, 4 * voxels)
@@ -161,8 +196,8 @@ def _is_scaled(image: Any) -> bool:
     return (image.dataobj.slope, image.dataobj.inter) != (1, 0)
 
 
-def _voxels(image: Any, path: Path) -> NDArray[Any]:
-    """(I, J, K) integers as stored, or float32."""
+def _voxels(image: Any, path: Path, count: int) -> NDArray[Any]:
+    """(I, J, K, count) integers as stored, or float32."""
     dtype = image.get_data_dtype()
     if dtype.kind not in "iufb" or dtype.names:
         raise InputError(
@@ -170,12 +205,12 @@ def _voxels(image: Any, path: Path) -> NDArray[Any]:
             "convert the scan to one grey value for each voxel",
         )
     data: NDArray[Any] = np.asarray(image.dataobj.get_unscaled())
-    data = data.reshape(data.shape[:3])
+    data = data.reshape((*data.shape[:3], count), order="F")
     if _is_scaled(image):
         scaled: NDArray[np.float32] = np.empty(data.shape, np.float32, "F")
         for k in range(scaled.shape[2]):  # in float64, which a whole volume need not be
-            plane = apply_read_scaling(data[..., k], image.dataobj.slope, image.dataobj.inter)
-            scaled[..., k] = plane
+            plane = apply_read_scaling(data[:, :, k], image.dataobj.slope, image.dataobj.inter)
+            scaled[:, :, k] = plane
         return scaled
     if data.dtype.kind == "f":
         return np.asarray(data, np.float32)

@@ -44,8 +44,9 @@ def find_cases(place: Path, *, images: bool = False) -> dict[str, Path]:
     """Files of a folder by the name of their case, sorted.
 
     The name is the file's stem without an ending such as ``_label`` or ``_image``. A folder in it
-    counts when it holds the ``segmentation.nii.gz`` of ``mmtool segment`` (or, for images, as a
-    DICOM folder).
+    counts when it holds the ``segmentation.nii.gz`` of ``mmtool segment`` or one file such as
+    ``label.nii.gz`` or ``case_seg.nii.gz`` (for images: always, as DICOM or a case of several
+    images).
 
     Args:
         place: A folder, or one file, whose case has no name to match.
@@ -79,9 +80,17 @@ def find_cases(place: Path, *, images: bool = False) -> dict[str, Path]:
 
 def _file_of(path: Path, images: bool) -> Path | None:
     if path.is_dir():
-        inner = path / _OWN
-        return path if images else inner if inner.is_file() else None
+        return path if images else _map_in(path)
     return path if path.name.lower().endswith(_SUFFIXES) else None
+
+
+def _map_in(folder: Path) -> Path | None:
+    """The label map of a folder that is a case; None if there is none or more than one."""
+    if (folder / _OWN).is_file():
+        return folder / _OWN
+    files = [p for p in sorted(folder.iterdir()) if p.name.lower().endswith(_SUFFIXES)]
+    found = [p for p in files if f"_{stem_of(p).lower()}".endswith(_LABEL_ENDS)]
+    return found[0] if len(found) == 1 else None
 
 
 def _case_of(path: Path) -> tuple[str, str]:

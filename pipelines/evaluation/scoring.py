@@ -160,6 +160,28 @@ def score_case(
     return rows
 
 
+def score_regions(
+    truth: NDArray[np.integer],
+    predicted: NDArray[np.integer],
+    affine: NDArray[np.float64],
+    regions: Mapping[str, frozenset[int]],
+    case: str = "",
+) -> list[CaseRow]:
+    """Score unions of labels; arguments and errors as of :func:`score_case`.
+
+    Args:
+        regions: Name -> labels that make it up; regions may overlap.
+
+    Returns:
+        A row for each region, numbered from 1 in their order.
+    """
+    rows = []
+    for number, (name, labels) in enumerate(regions.items(), start=1):
+        own = [np.isin(m, list(labels)).astype(np.uint8) * number for m in (truth, predicted)]
+        rows += score_case(own[0], own[1], affine, {number: name}, case)
+    return rows
+
+
 def _spacing(affine: NDArray[np.float64], case: str) -> tuple[float, ...]:
     axes = np.asarray(affine, np.float64)[:3, :3]
     steps = np.linalg.norm(axes, axis=0)

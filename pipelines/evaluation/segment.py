@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmtool.errors import InputError, ModelError, UsageError
+from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
-from mmtool.io.readers import read_volume
+from mmtool.io.readers.text import read_text
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import Cell, write_tsv
 from mmtool.models.store import resolve_model
-from mmtool.pipelines.air import finite
+from mmtool.pipelines.channels import Reading, files_of, read_case
+from mmtool.pipelines.evaluation.image_cases import find_image_cases
 from mmtool.pipelines.evaluation.label_maps import (
     LabelMap,
     find_cases,
@@ -33,12 +34,16 @@ from mmtool.pipelines.evaluation.scoring import (
     compare,
     mean_rows,
     score_case,
+    score_regions,
     summarise,
 )
+from mmtool.pipelines.samplesheet import BatchItem
+from mmtool.pipelines.segmenter import TextSegmenter
 from mmtool.pipelines.segmenters import load_segmenter
 from mmtool.pipelines.world_grid import turned_axes
 
 Report = Callable[[str], None]
+Regions = Mapping[str, frozenset[int]]  # name -> labels that make up the region
 Source = Callable[[str, LabelMap], LabelMap]  # name and reference of a case -> prediction
 
 
@@ -133,6 +138,7 @@ class FolderEvaluation:
         resample: Bring predictions on another grid to that of the reference.
         missing_as_empty: A case without prediction scores as an empty one; else it's an error.
         seed: Of the resampling of cases.
+        regions: See :func:`score_sources`.
     """
 
     truth: Path
@@ -142,6 +148,7 @@ class FolderEvaluation:
     missing_as_empty: bool = False
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    regions: Regions = field(default_factory=dict)
 
     def run(self, report: Report | None = None) -> Evaluation:
         """Score all cases.
@@ -172,7 +179,14 @@ class FolderEvaluation:
             names = names_beside(folder, found) | names
         names = read_names(self.names) if self.names else names | names_beside(self.truth, truths)
         return score_sources(
-            truths, sources, names, limits=self.limits, notes=notes, seed=self.seed, report=report
+            truths,
+            sources,
+            names,
+            limits=self.limits,
+            notes=notes,
+            seed=self.seed,
+            report=report,
+            regions=self.regions,
         )
 
     def _source(self, found: Mapping[str, Path]) -> Source:
@@ -202,6 +216,8 @@ class ModelEvaluation:
         resample: Accept labels on another grid than their image.
         seed: Of the resampling of cases.
         axes: Where the axes of the scans' arrays really point, if their affines lie; else empty.
+        regions: See :func:`score_sources`.
+        texts: Folder with a report for each case (``case.txt``), for models that read.
     """
 
     images: Path
@@ -214,27 +230,19 @@ class ModelEvaluation:
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
     axes: str = ""
+    regions: Regions = field(default_factory=dict)
+    texts: Path | None = None
 
     def run(self, report: Report | None = None) -> Evaluation:
         """Segment and score all cases.
 
         Raises:
             InputError: A scan or its labels are missing, unreadable or on different grids.
-            ModelError: A model is absent, or needs several images at once.
+            ModelError: A model is absent.
         """
         _check_distinct(self.models)
-        images, truths = find_cases(self.images, images=True), find_cases(self.labels)
-        if self.images.is_file() and self.labels.is_file():
-            images = dict(zip(truths, images.values(), strict=True))
-        absent = sorted(truths.keys() - images.keys())
-        if absent:
-            raise InputError(
-                f"{self.images}: no scan for {_some(absent)}",
-                "names of scans and labels must match up to endings such as _image, _label",
-            )
+        truths = find_cases(self.labels)
         notes: list[str] = []
-        extra = sorted(images.keys() - truths.keys())
-        notes += [f"{self.images}: no labels for {_some(extra)}, left out"] if extra else []
         if self.holdout:
             step = self.holdout
             truths = {c: p for i, (c, p) in enumerate(truths.items()) if i % step == step - 1}
@@ -243,34 +251,69 @@ class ModelEvaluation:
         names: dict[int, str] = {}
         sources: dict[str, Source] = {}
         for model in self.models:
-            sources[model], own = self._source(model, images, notes)
+            sources[model], own = self._source(model, truths, notes)
             names = own | names
         names |= read_names(self.names) if self.names else {}
         return score_sources(
-            truths, sources, names, limits=self.limits, notes=notes, seed=self.seed, report=report
+            truths,
+            sources,
+            names,
+            limits=self.limits,
+            notes=list(dict.fromkeys(notes)),
+            seed=self.seed,
+            report=report,
+            regions=self.regions,
         )
 
+    def _images(
+        self, channels: Sequence[str], truths: Mapping[str, Path], notes: list[str]
+    ) -> dict[str, BatchItem]:
+        """Scans of the cases; notes what has no labels."""
+        images = find_image_cases(self.images, channels)
+        if self.images.is_file() and self.labels.is_file():
+            return dict(zip(truths, images.values(), strict=True))
+        absent = sorted(truths.keys() - images.keys())
+        if absent:
+            raise InputError(
+                f"{self.images}: no scan for {_some(absent)}",
+                "names of scans and labels must match up to endings such as _image, _label",
+            )
+        extra = sorted(images.keys() - truths.keys())
+        if extra and not self.holdout:
+            notes.append(f"{self.images}: no labels for {_some(extra)}, left out")
+        return images
+
     def _source(
-        self, model: str, images: Mapping[str, Path], notes: list[str]
+        self, model: str, truths: Mapping[str, Path], notes: list[str]
     ) -> tuple[Source, dict[int, str]]:
         segmenter = load_segmenter(resolve_model("segment", model), self.device)
-        if len(segmenter.channels) > 1:
-            raise ModelError(
-                f"model '{model}' needs {len(segmenter.channels)} images of a case",
-                "segment the cases first, then compare folders with --truth and --predicted",
-            )
+        images = self._images(segmenter.channels, truths, notes)
 
         def predict(case: str, truth: LabelMap) -> LabelMap:
-            scan = read_volume(images[case], limits=self.limits)
-            result = segmenter(finite(scan.data), scan.affine @ turned_axes(self.axes, scan.shape))
+            files = files_of(images[case], segmenter.channels, self.limits)
+            read = read_case(files, segmenter.channels, Reading(self.limits))
+            scan, text = read.scan, self._text(case)
+            affine = scan.affine @ turned_axes(self.axes, scan.shape)
+            if text is not None and isinstance(segmenter, TextSegmenter):
+                result = segmenter(read.data, affine, text=text)
+            else:
+                result = segmenter(read.data, affine)
             if not result.found:
                 notes.append(f"{model} found nothing in {case}; scored as empty")
-            found = LabelMap(result.labels.astype(np.uint16), scan.affine, images[case])
+            found = LabelMap(result.labels.astype(np.uint16), scan.affine, files[0])
             return LabelMap(
                 on_grid_of(truth, found, resample=self.resample), truth.affine, found.path
             )
 
         return predict, {label.index: label.name for label in segmenter.labels}
+
+    def _text(self, case: str) -> str | None:
+        if self.texts is None:
+            return None
+        path = self.texts / f"{case}.txt"
+        if not path.is_file():
+            raise InputError(f"{path}: no such text", "--texts needs a file for each case")
+        return read_text(path, self.limits)
 
 
 def score_sources(
@@ -282,11 +325,13 @@ def score_sources(
     notes: Iterable[str] = (),
     seed: int = 0,
     report: Report | None = None,
+    regions: Regions | None = None,
 ) -> Evaluation:
     """Score every source on every case.
 
     The structures are those that occur in any of the references. What only a prediction holds is
-    no error of that prediction (the reference may not know it), and is told in a note.
+    no error of that prediction (the reference may not know it), and is told in a note. ``regions``
+    are scored in place of them: name -> labels that make up a region; regions may overlap.
     """
     known = sorted({i for path in truths.values() for i in _present(read_label_map(path, limits))})
     if not known:
@@ -298,9 +343,12 @@ def score_sources(
         truth = read_label_map(path, limits)
         for source, predict in sources.items():
             predicted = predict(case, truth)
-            rows = score_case(truth.labels, predicted.labels, truth.affine, labels, case)
+            if regions:
+                rows = score_regions(truth.labels, predicted.labels, truth.affine, regions, case)
+            else:
+                rows = score_case(truth.labels, predicted.labels, truth.affine, labels, case)
+                foreign |= _present(predicted) - labels.keys()
             scores[source] += rows
-            foreign |= _present(predicted) - labels.keys()
             if report:
                 mean = mean_rows(rows)[0].dice
                 report(f"[{number}/{len(truths)}] {case} {source}: Dice {mean:.3f}")

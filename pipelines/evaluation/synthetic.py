@@ -13,9 +13,11 @@ from mmtool.errors import ModelError
 from mmtool.models.store import ModelFiles
 from mmtool.pipelines.evaluation.brain import evaluate_brain
 from mmtool.pipelines.evaluation.text import evaluate_text
+from mmtool.pipelines.evaluation.tumor import TumorScore, evaluate_tumor
 from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.segmenters import load_segmenter
 from mmtool.pipelines.text_inference import BrainTextSegmenter
+from mmtool.pipelines.tumor_inference import TumorSegmenter
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ def synthetic_table(
             numbers = _numbers(s.value.mean, s.value.low, s.value.high, s.value.sd)
             rows.append((s.test, s.measure, *numbers, str(s.value.n)))
         return Table(columns, rows, [s.to_json() for s in obeyed])
+    if isinstance(segmenter, TumorSegmenter):
+        return _tumor_table(
+            evaluate_tumor(segmenter, maps, holdout=holdout, scans=scans, seed=seed, report=report)
+        )
     if not isinstance(segmenter, BrainSegmenter):
         raise ModelError(
             f"model '{files.name}' is not one of the head",
@@ -78,6 +84,15 @@ def synthetic_table(
         )
         for s in scores
     ]
+    return Table(columns, rows, [s.to_json() for s in scores])
+
+
+def _tumor_table(scores: list[TumorScore]) -> Table:
+    columns = ("said", "region", "Dice", "low", "high", "sd", "n")
+    rows: list[tuple[str, ...]] = []
+    for s in scores:
+        numbers = _numbers(s.dice.mean, s.dice.low, s.dice.high, s.dice.sd)
+        rows.append((s.said, s.region, *numbers, str(s.dice.n)))
     return Table(columns, rows, [s.to_json() for s in scores])
 
 

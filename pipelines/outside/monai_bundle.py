@@ -73,8 +73,7 @@ class BundleSegmenter:
         self.before = steps_before(config, _part(config, "preprocessing"), image_key)
         self.after = steps_after(config, _part(config, "postprocessing"), pred_key)
         self.windows = _windows(config, _part(config, "inferer"))
-        channels = _channels(arguments)
-        self.channels = _names(image.get("channel_def"), channels)
+        self.channels = bundle_channels(files)
         self.outputs = 1
         self.labels, self.choose = self._classes(config, arguments, pred)
         kind = _MODALITIES.get(str(image.get("modality", "")).upper())
@@ -180,6 +179,21 @@ class BundleSegmenter:
             labels = largest(labels)
         given = Chosen(torch.as_tensor(labels), chosen.probability.cpu(), chosen.doubt.cpu())
         return decide(given.stacked(), grid, choose_given, nearest=_NEAREST, kept=kept)
+
+
+def bundle_channels(files: ModelFiles) -> tuple[str, ...]:
+    """Names of the input channels by the metadata, as many as the network takes.
+
+    Raises:
+        ModelError: The configuration has no usable number of channels.
+    """
+    config = BundleConfig.of(files.folder)
+    meta = read_json_object(files.folder / "configs/metadata.json")
+    data_format = _table(meta.get("network_data_format"))
+    _, image = _first(_table(data_format.get("inputs")), "image")
+    part = _part(config, "network_def", "network", "net")
+    count = _channels(config.arguments(part, ("in_channels",)))
+    return _names(image.get("channel_def"), count)
 
 
 def _axes(

@@ -60,7 +60,7 @@ class NnunetSegmenter:
     def __init__(self, files: ModelFiles, device: torch.device) -> None:
         dataset = read_json_object(files.folder / "dataset.json")
         self.device = device
-        self.channels = _channel_names(dataset)
+        self.channels = dataset_channels(files)
         self.labels, self.choose, outputs = _classes(dataset)
         states: list[dict[str, Tensor]] = []
         said: dict[str, Any] = {}
@@ -194,11 +194,18 @@ def _mirrored(axes: Any) -> tuple[int, ...]:
     return tuple(sorted({int(a) for a in listed if isinstance(a, int) and 0 <= a <= 2}))
 
 
-def _channel_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+def dataset_channels(files: ModelFiles) -> tuple[str, ...]:
+    """Names of the channels by ``dataset.json``, in the order of the numbers in file names.
+
+    Raises:
+        ModelError: It names none.
+    """
+    dataset = read_json_object(files.folder / "dataset.json")
     names = dataset.get("channel_names", dataset.get("modality"))
     if not isinstance(names, dict) or not names:
         raise ModelError("dataset.json names no channels", "it is no dataset.json of nnU-Net v2")
-    return tuple(str(names[k]) for k in sorted(names, key=str))
+    numbered = all(str(k).isdecimal() for k in names)
+    return tuple(str(names[k]) for k in sorted(names, key=int if numbered else str))
 
 
 def _classes(dataset: Mapping[str, Any]) -> tuple[tuple[Label, ...], Choose, int]:

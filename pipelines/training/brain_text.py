@@ -7,7 +7,7 @@ in synthetic scans.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader
 
 from mmtool import __version__
@@ -24,21 +23,20 @@ from mmtool.models.losses.sampled_dice_ce import sampled_dice_ce
 from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNetConfig
 from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
 from mmtool.models.store import load_state, resolve_model
-from mmtool.models.text.encoder import TextEncoder, TextEncoderConfig, tokenise
+from mmtool.models.text.encoder import TextEncoderConfig, tokenise
 from mmtool.pipelines.likeness import KEY
 from mmtool.pipelines.training.brain import PAINTS, SyntheticScans, sample_blocks
 from mmtool.pipelines.training.brain_card import TRAINING_RANGES, maps_row
 from mmtool.pipelines.training.brain_labels import sided_table
 from mmtool.pipelines.training.brain_options import BrainTraining
 from mmtool.pipelines.training.prompts import Prompt, draw_prompt
+from mmtool.pipelines.training.reading import BATCH, exact, train_reading
 from mmtool.pipelines.training.run import Report, TrainingRun, command_of
 from mmtool.pipelines.training.synthesis import Sample
 
 INDICES = tuple(label.index for label in BRAIN_LABELS)
 _EMPTY = 0.1  # share of texts that are left empty; then everything is asked for
 _BLOCKS = 6000  # blocks whose loss is computed
-_READ_BATCH = 32
-_GROUPS = 4  # batches that are drawn together and sorted by length: little is padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,60 +68,14 @@ def draw_texts(rng: np.random.Generator, count: int) -> tuple[list[Prompt], Tens
     return prompts, wanted(prompts)
 
 
+def _texts_to_read(rng: np.random.Generator, count: int) -> tuple[list[str], Tensor]:
+    prompts, target = draw_texts(rng, count)
+    return [prompt.text for prompt in prompts], target
+
+
 def wanted(prompts: Sequence[Prompt]) -> Tensor:
     """(P, structures) float32: 1 where a prompt asks for a structure."""
     return torch.tensor([[float(i in p.asked) for i in INDICES] for p in prompts])
-
-
-class _Texts:
-    """Endless batches of texts of like length; all follow from the seed and ``first``."""
-
-    def __init__(self, options: TextTraining, first: int) -> None:
-        self.options, self.first = options, first
-
-    def __iter__(self) -> Iterator[tuple[list[Prompt], Tensor]]:
-        index = self.first // _GROUPS
-        while True:
-            rng = np.random.default_rng([self.options.seed, 11, index])
-            prompts, target = draw_texts(rng, _GROUPS * _READ_BATCH)
-            order = np.argsort([len(p.text) for p in prompts], kind="stable")
-            for group in rng.permutation(order.reshape(_GROUPS, _READ_BATCH)):
-                yield [prompts[i] for i in group], target[group]
-            index += 1
-
-
-def train_reading(
-    options: TextTraining, config: TextEncoderConfig, report: Report | None
-) -> dict[str, Tensor]:
-    """Teach the text encoder alone; its averaged weights."""
-    schedule = replace(
-        options,
-        out=options.out / "reading",
-        iterations=options.reading,
-        start="",
-        rate=1e-3,
-        decay=0.5,
-    )
-    torch.manual_seed(options.seed)
-    encoder = TextEncoder(config)
-    run = TrainingRun(encoder, schedule, config.to_json())
-
-    def loss_of(
-        sample: tuple[list[Prompt], Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        del generator
-        prompts, target = sample
-        text = encoder(tokenise([p.text for p in prompts], config).to(run.device))
-        loss = F.binary_cross_entropy_with_logits(text.asked, target.to(run.device))
-        return loss, exact(text.asked, target.to(run.device))[None]
-
-    run.train(_Texts(options, run.step), loss_of, ["texts read right"], report)
-    return run.average
-
-
-def exact(asked: Tensor, target: Tensor) -> Tensor:
-    """Share of texts of which every structure is judged rightly."""
-    return ((asked > 0) == (target > 0.5)).all(1).float().mean()
 
 
 def train_brain_text(options: TextTraining, *, report: Report | None = None) -> Path:
@@ -138,7 +90,7 @@ def train_brain_text(options: TextTraining, *, report: Report | None = None) -> 
     config = TextUNetConfig(
         SubvoxelUNetConfig.from_json(trunk.config["arguments"]), reader, options.fusion
     )
-    read = train_reading(options, reader, report)
+    read = train_reading(options, options.reading, reader, _texts_to_read, report)
     torch.manual_seed(options.seed)
     net = TextUNet(config)
     net.trunk.load_state_dict(load_state(trunk))
@@ -223,7 +175,7 @@ def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str,
                 "source": "mmtool.pipelines.training.prompts",
                 "licence": "Apache-2.0",
                 "use": "words and templates marked unseen were left out",
-                "n": options.reading * _READ_BATCH,
+                "n": options.reading * BATCH,
             },
         ],
         "training": training,

@@ -85,7 +85,7 @@ def synthesise(
         ``paints`` samples on a 2 mm RAS grid.
     """
     random = RandomTensors(rng)
-    deformed, mirrored = _deform(codes, size, options, random)
+    deformed, mirrored = deform(codes, size, options, random)
     tissue = torch.from_numpy(_LOOKUP.tissue)[deformed]
     classes = torch.from_numpy(_LOOKUP.of_class)[deformed]
     side = torch.from_numpy(_LOOKUP.side)[deformed]
@@ -104,7 +104,7 @@ def _scan(
     image = _paint(tissue, options, random)
     if random.chance(options.strip):
         image = image * (_BRAIN if random.chance(0.5) else _BRAIN_WITHOUT_CSF)[codes]
-    image = _spoil(image, options, random)
+    image = spoil(image, options, random)
     classes, side = truth.classes, truth.side
     if random.chance(options.crop):
         inside = _field_of_view(tuple(tissue.shape), random)
@@ -113,7 +113,7 @@ def _scan(
     return Sample(scale_intensity(image), classes, side)
 
 
-def _deform(
+def deform(
     codes: NDArray[np.int16],
     size: tuple[int, int, int],
     options: SynthesisOptions,
@@ -167,7 +167,7 @@ def _paint(tissue: Tensor, options: SynthesisOptions, random: RandomTensors) -> 
     return image * (1 + 0.06 * random.smooth(1, 10, size)[0])
 
 
-def _spoil(image: Tensor, options: SynthesisOptions, random: RandomTensors) -> Tensor:
+def spoil(image: Tensor, options: SynthesisOptions, random: RandomTensors) -> Tensor:
     """Partial volume, coil bias, thick slices, noise and gamma."""
     image = blur(image, random.uniform(0.25, 0.75))
     if random.chance(0.85):

@@ -11,6 +11,7 @@ from mmtool.types import Code, Label
 LEFT = Code("7771000", "SCT", "Left")
 RIGHT = Code("24028007", "SCT", "Right")
 STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
+ALTERED = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 _SUBSTANCE = Code("91720002", "SCT", "Body Substance")
 
 

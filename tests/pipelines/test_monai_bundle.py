@@ -15,8 +15,11 @@ import torch
 from outside_models import METADATA, bundle_config, run_by_monai, write_bundle, write_scan
 
 from mmtool.errors import ModelError
+from mmtool.io.limits import Limits
 from mmtool.models.store import resolve_model
-from mmtool.pipelines.segmenters import load_segmenter
+from mmtool.pipelines.channels import Reading, files_of, read_case
+from mmtool.pipelines.samplesheet import BatchItem
+from mmtool.pipelines.segmenters import channels_of, load_segmenter
 
 CPU = torch.device("cpu")
 RESNET = {
@@ -323,11 +326,37 @@ def test_entries_that_refer_to_each_other_end(tmp_path: Path) -> None:
         load_segmenter(resolve_model("segment", str(folder)), CPU)
 
 
-def test_several_channels_are_told(tmp_path: Path) -> None:
-    config = bundle_config()
+def two_channels(tmp_path: Path, **changes: Any) -> Path:
+    """A bundle that takes FLAIR and T1c."""
+    config = bundle_config(**changes)
     config["network_def"]["in_channels"] = 2
     meta = copy.deepcopy(METADATA)
     meta["network_data_format"]["inputs"]["image"]["channel_def"] = {"0": "FLAIR", "1": "T1c"}
-    folder = write_bundle(tmp_path / "bundle", config, meta)
-    segmenter = load_segmenter(resolve_model("segment", str(folder)), CPU)
-    assert segmenter.channels == ("FLAIR", "T1c")
+    return write_bundle(tmp_path / "bundle", config, meta)
+
+
+@pytest.mark.parametrize("how", ["two files", "one file of four axes"])
+def test_several_channels_are_those_of_monai(tmp_path: Path, how: str) -> None:
+    steps = changed("preprocessing", 4, NORMAL | {"channel_wise": True})["preprocessing"]
+    folder = two_channels(tmp_path, preprocessing=steps)
+    flair = write_scan(tmp_path / "flair.nii.gz")
+    t1c = write_scan(tmp_path / "t1c.nii.gz", seed=6)
+    if how == "two files":
+        expected = run_by_monai(folder, flair, t1c)
+        item = BatchItem("case", (flair, t1c), channels=("t1c",))
+    else:
+        both = [nibabel.load(p) for p in (flair, t1c)]
+        data = np.stack([np.asarray(image.dataobj) for image in both], -1)
+        nibabel.save(nibabel.Nifti1Image(data, both[0].affine), tmp_path / "both.nii.gz")
+        expected = run_by_monai(folder, tmp_path / "both.nii.gz")
+        item = BatchItem("case", (tmp_path / "both.nii.gz",))
+    files = resolve_model("segment", str(folder))
+    segmenter = load_segmenter(files, CPU)
+    assert segmenter.channels == channels_of(files) == ("FLAIR", "T1c")
+    paths = files_of(item, segmenter.channels, Limits())
+    case = read_case(paths, segmenter.channels, Reading(Limits()))
+    found = segmenter(case.data, case.scan.affine).labels
+    assert len(np.unique(expected)) > 1
+    assert (found == expected).mean() > 0.9999
+    swapped = segmenter(case.data[::-1], case.scan.affine).labels
+    assert (swapped == expected).mean() < 0.999

@@ -19,7 +19,7 @@ from mmtool.pipelines.outside.nnunet import nonzero_box
 from mmtool.pipelines.outside.nnunet_windows import ensemble_logits, windows
 from mmtool.pipelines.outside.resizing import resize, separate_axis
 from mmtool.pipelines.segmenter import Segmented
-from mmtool.pipelines.segmenters import load_segmenter
+from mmtool.pipelines.segmenters import channels_of, load_segmenter
 
 CPU = torch.device("cpu")
 
@@ -49,6 +49,23 @@ def test_a_scan_is_labelled_on_its_own_grid(tmp_path: Path) -> None:
         "fold_0/checkpoint_final.pth",
         "fold_1/checkpoint_final.pth",
     }
+
+
+def test_several_channels_are_taken_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = tuple(f"channel{n}" for n in range(11))
+    folder = write_nnunet(tmp_path / "many", folds=("0",), channels=names)
+    assert channels_of(resolve_model("segment", str(folder))) == names
+    folder = write_nnunet(tmp_path / "model", folds=("0",), channels=("FLAIR", "T1c"))
+    segmenter = load_segmenter(resolve_model("segment", str(folder)), CPU)
+    scans = [nibabel.load(write_scan(tmp_path / f"c_{n}.nii.gz", seed=n)) for n in range(2)]
+    data = np.stack([np.asarray(scan.dataobj, np.float32) for scan in scans])
+    affine = scans[0].affine.astype(np.float64)
+    found = segmenter(data, affine).labels
+    assert len(np.unique(found)) > 1
+    # Each channel is brought to mean zero and unit spread by itself, as nnU-Net does.
+    scaled = segmenter(data * np.float32([[[[3.0]]], [[[0.25]]]]), affine).labels
+    assert (scaled == found).mean() > 0.999
+    assert (segmenter(data[::-1], affine).labels == found).mean() < 0.999
 
 
 def test_folds_are_averaged(tmp_path: Path) -> None:

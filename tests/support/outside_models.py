@@ -140,14 +140,14 @@ def write_bundle(
     return folder
 
 
-def run_by_monai(folder: Path, scan: Path) -> np.ndarray:
-    """(I, J, K) labels that MONAI itself gives for a scan, on the scan's grid."""
+def run_by_monai(folder: Path, *scans: Path) -> np.ndarray:
+    """(I, J, K) labels that MONAI itself gives for a scan (a file a channel), on its grid."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on changes between versions of MONAI
-        return _run_by_monai(folder, scan)
+        return _run_by_monai(folder, [str(scan) for scan in scans])
 
 
-def _run_by_monai(folder: Path, scan: Path) -> np.ndarray:
+def _run_by_monai(folder: Path, scans: list[str]) -> np.ndarray:
     from monai.bundle import ConfigParser
     from monai.transforms import SaveImaged
 
@@ -159,7 +159,7 @@ def _run_by_monai(folder: Path, scan: Path) -> np.ndarray:
     inferer = parser.get_parsed_content("inferer")
     network = parser.get_parsed_content("network_def").eval()
     network.load_state_dict(torch.load(folder / "models/model.pt", weights_only=True))
-    item = before({"image": str(scan)})
+    item = before({"image": scans if len(scans) > 1 else scans[0]})
     with torch.inference_mode():
         item["pred"] = inferer(item["image"][None], network)[0]
     item = after(item)
@@ -240,14 +240,27 @@ NNUNET_PLAN: dict[str, Any] = {
 }
 
 
-def write_nnunet(folder: Path, *, folds: tuple[str, ...] = ("0", "1"), **plan: Any) -> Path:
+def write_nnunet(
+    folder: Path,
+    *,
+    folds: tuple[str, ...] = ("0", "1"),
+    channels: tuple[str, ...] = ("CT",),
+    **plan: Any,
+) -> Path:
     """An nnU-Net v2 model folder, with the keys that nnU-Net 2.8 writes and weights by formula."""
     from nnunet_weights import MODULE, PLAIN, fill
 
     from mmtool.models.segmentation.nnunet_nets import NnunetUNet, read_plan
 
     architecture = {"network_class_name": f"{MODULE}PlainConvUNet", "arch_kwargs": PLAIN}
-    configuration = NNUNET_PLAN | {"architecture": architecture} | plan
+    several = {
+        "normalization_schemes": ["ZScoreNormalization"] * len(channels),
+        "use_mask_for_norm": [False] * len(channels),
+    }
+    configuration = NNUNET_PLAN | {"architecture": architecture}
+    configuration |= several if len(channels) > 1 else {}
+    configuration |= plan
+    intensities = {"mean": 40.0, "std": 120.0, "percentile_00_5": -300.0, "percentile_99_5": 400.0}
     plans = {
         "dataset_name": "Dataset901_Shapes",
         "plans_name": "nnUNetPlans",
@@ -256,11 +269,11 @@ def write_nnunet(folder: Path, *, folds: tuple[str, ...] = ("0", "1"), **plan: A
         "transpose_backward": [0, 1, 2],
         "configurations": {"3d_fullres": configuration},
         "foreground_intensity_properties_per_channel": {
-            "0": {"mean": 40.0, "std": 120.0, "percentile_00_5": -300.0, "percentile_99_5": 400.0}
+            str(number): intensities for number in range(len(channels))
         },
     }
     dataset = {
-        "channel_names": {"0": "CT"},
+        "channel_names": {str(n): name for n, name in enumerate(channels)},
         "labels": {"background": 0, "Anterior": 1, "Posterior": 2},
         "numTraining": 12,
         "file_ending": ".nii.gz",
@@ -268,7 +281,7 @@ def write_nnunet(folder: Path, *, folds: tuple[str, ...] = ("0", "1"), **plan: A
     folder.mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(dataset))
-    state = fill(NnunetUNet(read_plan(configuration, 1, 3)).state_dict())
+    state = fill(NnunetUNet(read_plan(configuration, len(channels), 3)).state_dict())
     state |= {f"decoder.{k}": v for k, v in state.items() if k.startswith("encoder.")}
     for number, fold in enumerate(folds):
         (folder / f"fold_{fold}").mkdir()
@@ -288,12 +301,16 @@ def write_nnunet(folder: Path, *, folds: tuple[str, ...] = ("0", "1"), **plan: A
 
 
 def write_scan(
-    path: Path, *, axes: str = "LPS", shape: tuple[int, int, int] = (37, 41, 18)
+    path: Path,
+    *,
+    axes: str = "LPS",
+    shape: tuple[int, int, int] = (37, 41, 18),
+    seed: int = 5,
 ) -> Path:
     """A scan of smooth noise in HU, stored along ``axes`` and turned by some degrees."""
     from scipy import ndimage
 
-    noise = np.random.default_rng(5).normal(size=shape)
+    noise = np.random.default_rng(seed).normal(size=shape)
     data = (ndimage.gaussian_filter(noise, 2) * 2000 + 40).astype(np.int16)
     turn = np.eye(4)
     turn[:3, :3] = [[0.995, -0.1, 0], [0.1, 0.995, 0], [0, 0, 1]]

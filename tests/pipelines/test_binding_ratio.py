@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from mmtool.errors import InputError
 from mmtool.models.store import resolve_model
 from mmtool.models.tcr.chain_space import PARTS
 from mmtool.pipelines.binding_models import load_binding_model
 from mmtool.pipelines.binding_ratio import KernelRatio
 from mmtool.pipelines.training.tcr_bind import BindingTraining, train_binding_model
-from mmtool.pipelines.training.tcr_data import Controls, hold_out
+from mmtool.pipelines.training.tcr_data import Controls, hold_out, random_splits, two_halves
 from mmtool.pipelines.training.tcr_fit import FitOptions, fit, seen_by
 from mmtool.pipelines.training.tcr_tuning import START, areas
 from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
@@ -188,3 +189,14 @@ def test_a_trained_model_comes_back_from_its_folder(tmp_path: Path) -> None:
     rows = [_receptor(draw, "RSS", 0) for _ in range(10)] + [_receptor(draw) for _ in range(30)]
     score = model.score(rows, EPITOPES).score[:, 0]
     assert areas(np.arange(40) < 10, score)[0] > 0.9
+
+
+def test_no_publication_is_held_out_in_both_halves() -> None:
+    known, _ = _world(50)
+    first, second = two_halves(known, 0)
+    assert sorted(first + second) == [f"PMID:{i}" for i in range(5)]
+    assert two_halves(known, 0) == (first, second)
+    held = {b.reference for s in random_splits(known, first, 3, 0, 2) for b in s.test}
+    assert held <= set(first)
+    with pytest.raises(InputError, match="parted by publication"):
+        list(random_splits(known, first, 1, 0, 3))

@@ -19,7 +19,6 @@ from mmtool.models.tcr.chain_space import CHAINS, ChainSpace, codes_of
 from mmtool.models.tcr.density import (
     ChainBinders,
     background_density,
-    compare,
     log_ratio,
     squared_distances,
 )
@@ -115,12 +114,14 @@ class KernelRatio:
         nearest = np.full(shape, -1, np.int64)
         for chains, rows in _views(receptors).items():
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
-                points, density = self._located([receptors[r] for r in some], chains)
+                points = self._points([receptors[r] for r in some], chains)
+                density = self._density(points)
                 for column, epitope in enumerate(epitopes):
                     if not self._answers(epitope, chains):
                         continue
-                    raw, distance = self._against(points, density, epitope)
-                    near, which = distance.min(1)
+                    apart = self._apart(points, epitope)
+                    raw = self._raw(apart, density)
+                    near, which = self._distance(apart, epitope).min(1)
                     found["score"][some, column] = self._calibrated(raw, chains).cpu()
                     found["percentile"][some, column] = self._percentile(raw, epitope, chains)
                     found["distance"][some, column] = near.cpu()
@@ -150,8 +151,8 @@ class KernelRatio:
             if not self._answers(epitope, chains):
                 continue
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
-                points, density = self._located([receptors[r] for r in some], chains)
-                distance = self._against(points, density, epitope)[1]
+                points = self._points([receptors[r] for r in some], chains)
+                distance = self._distance(self._apart(points, epitope), epitope)
                 near, which = distance.topk(min(k, distance.shape[1]), largest=False)
                 n = near.shape[1]
                 apart[some, :n] = near.cpu()
@@ -165,8 +166,9 @@ class KernelRatio:
             if not self._answers(epitope, chains):
                 continue
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
-                points, density = self._located([receptors[r] for r in some], chains)
-                out[some] = self._against(points, density, epitope)[0].cpu()
+                points = self._points([receptors[r] for r in some], chains)
+                raw = self._raw(self._apart(points, epitope), self._density(points))
+                out[some] = raw.cpu()
         return out
 
     def _answers(self, epitope: str, chains: str) -> bool:
@@ -175,34 +177,40 @@ class KernelRatio:
             return False
         return any(len(self._group(epitope)[chain].points) for chain in chains)
 
-    def _located(
-        self, receptors: Sequence[Receptor], chains: str
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Points of each chain, and the density of receptors in general there."""
-        points = {c: self.chains[c].space.points(codes_of(receptors, c)) for c in chains}
-        density = {c: background_density(points[c], self.chains[c].background) for c in chains}
-        return points, density
+    def _points(self, receptors: Sequence[Receptor], chains: str) -> dict[str, Tensor]:
+        """(N, D) of each chain."""
+        return {c: self.chains[c].space.points(codes_of(receptors, c)) for c in chains}
 
-    def _against(
-        self, points: Mapping[str, Tensor], density: Mapping[str, Tensor], epitope: str
-    ) -> tuple[Tensor, Tensor]:
-        """Raw score (N,) and squared distances (N, binders) to the binders of an epitope.
+    def _density(self, points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """(N,) density of receptors in general, for each chain."""
+        return {c: background_density(at, self.chains[c].background) for c, at in points.items()}
+
+    def _apart(self, points: Mapping[str, Tensor], epitope: str) -> dict[str, Tensor]:
+        """(N, R) squared distances to the chains of the epitope's binders, for each chain."""
+        group = self._group(epitope)
+        return {c: squared_distances(at, group[c].points) for c, at in points.items()}
+
+    def _raw(self, apart: Mapping[str, Tensor], density: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the chains' log ratios, (N,)."""
+        ratios = [
+            log_ratio(
+                torch.exp(-far).sum(1), far.shape[1], density[c], float(self.config["prior"][c])
+            )
+            for c, far in apart.items()
+        ]
+        return torch.stack(ratios).sum(0)
+
+    def _distance(self, apart: Mapping[str, Tensor], epitope: str) -> Tensor:
+        """(N, binders) squared distances over the chains of the receptors.
 
         A chain that a binder lacks is as far away as two chains are on average.
         """
-        group = self._group(epitope)
-        n, binders = len(next(iter(points.values()))), len(self._places[epitope])
-        raw = torch.zeros(n, device=self.device)
-        distance = torch.zeros(n, binders, device=self.device)
-        for chain, at in points.items():
-            own = group[chain]
-            prior = float(self.config["prior"][chain])
-            ratio, apart = compare(at, density[chain], own, prior)
-            raw += ratio
-            full = torch.full_like(distance, self.chains[chain].apart)
-            full[:, own.binder] = apart
-            distance += full
-        return raw, distance
+        group, binders = self._group(epitope), len(self._places[epitope])
+        total = torch.zeros(len(next(iter(apart.values()))), binders, device=self.device)
+        for chain, far in apart.items():
+            total += self.chains[chain].apart
+            total.index_add_(1, group[chain].binder, far - self.chains[chain].apart)
+        return total
 
     def _group(self, epitope: str) -> dict[str, ChainBinders]:
         """The chains of an epitope's binders, found when first asked for."""

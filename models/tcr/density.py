@@ -63,12 +63,3 @@ class ChainBinders:
 
     points: Tensor
     binder: Tensor
-
-
-def compare(
-    points: Tensor, density: Tensor, binders: ChainBinders, prior: float
-) -> tuple[Tensor, Tensor]:
-    """Log ratio (N,) and squared distances (N, R) of N points to one epitope's chains."""
-    distance = squared_distances(points, binders.points)
-    total = torch.exp(-distance).sum(1)
-    return log_ratio(total, len(binders.points), density, prior), distance

@@ -12,6 +12,7 @@ import typer
 
 from mmtool.cli import options as shared
 from mmtool.cli.critic import critic
+from mmtool.cli.evaluate_binding import evaluate_binding
 from mmtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ evaluate_app = typer.Typer(
     no_args_is_help=True,
 )
 evaluate_app.command("critic", no_args_is_help=True)(critic)
+evaluate_app.command("tcr-bind", no_args_is_help=True)(evaluate_binding)
 
 
 def _axes(value: str) -> str:
@@ -136,7 +138,7 @@ def evaluate_segment(
     if texts is not None and images is None:
         raise UsageError("--texts goes with --images", "leave it out")
     regions = _regions(region or [])
-    _check_output(output, overwrite)
+    shared.check_scores_folder(output, overwrite)
     from mmtool.io.limits import Limits
     from mmtool.pipelines.devices import choose_device, set_threads
     from mmtool.pipelines.evaluation.segment import FolderEvaluation, ModelEvaluation
@@ -176,15 +178,6 @@ def _regions(values: list[str]) -> dict[str, frozenset[int]]:
             )
         out[name.strip()] = frozenset(int(n) for n in numbers)
     return out
-
-
-def _check_output(output: Path | None, overwrite: bool) -> None:
-    if output is None or not output.exists():
-        return
-    if not output.is_dir():
-        raise UsageError(f"{output} is a file", "name a folder")
-    if any(output.iterdir()) and not overwrite:
-        raise UsageError(f"{output} is not empty", "--overwrite replaces the scores in it")
 
 
 def _show(result: Evaluation, output: Path | None, json: bool, tell: Callable[[str], None]) -> None:

@@ -143,6 +143,20 @@ class Common:
         return cls(**{k: v for k, v in values.items() if k in cls.__dataclass_fields__})
 
 
+def check_scores_folder(output: Path | None, overwrite: bool) -> None:
+    """Refuse a folder for scores that holds something.
+
+    Raises:
+        UsageError: It is a file, or not empty and not to be overwritten.
+    """
+    if output is None or not output.exists():
+        return
+    if not output.is_dir():
+        raise UsageError(f"{output} is a file", "name a folder")
+    if any(output.iterdir()) and not overwrite:
+        raise UsageError(f"{output} is not empty", "--overwrite replaces the scores in it")
+
+
 def start_logging(common: Common) -> None:
     """One handler, on stderr."""
     level = (

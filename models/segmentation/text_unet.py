@@ -62,7 +62,8 @@ class TextUNetConfig:
     def from_json(cls, data: dict[str, Any]) -> TextUNetConfig:
         """Rebuild from ``config.json``."""
         trunk = SubvoxelUNetConfig.from_json(data["trunk"])
-        return cls(**(data | {"trunk": trunk, "text": TextEncoderConfig(**data["text"])}))
+        text = TextEncoderConfig.from_json(data["text"])
+        return cls(**(data | {"trunk": trunk, "text": text}))
 
 
 def build_fusion(name: str, image: int, text: int, dense: int) -> nn.Module:

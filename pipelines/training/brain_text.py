@@ -35,8 +35,10 @@ from mmtool.pipelines.training.run import Report, TrainingRun, command_of
 from mmtool.pipelines.training.synthesis import Sample
 
 INDICES = tuple(label.index for label in BRAIN_LABELS)
-_EMPTY = 0.1  # share of texts that are left empty; then everything is asked for
+_EMPTY = 0.04  # share of texts that are left empty; then everything is asked for
 _BLOCKS = 6000  # blocks whose loss is computed
+_HIDDEN = ("near", "layers", "ask", "judge")  # of the text encoder
+_GROWING = 2400  # steps of reading until texts of all lengths are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def draw_texts(rng: np.random.Generator, count: int) -> tuple[list[Prompt], Tens
     prompts = []
     for _ in range(count):
         prompt = draw_prompt(rng, BRAIN_LABELS)
-        if rng.random() < _EMPTY:
+        if rng.random() < _EMPTY or not prompt.text.strip():
             prompt = Prompt("", frozenset(INDICES), frozenset(), "nothing")
         prompts.append(prompt)
     return prompts, wanted(prompts)
@@ -90,7 +92,15 @@ def train_brain_text(options: TextTraining, *, report: Report | None = None) -> 
     config = TextUNetConfig(
         SubvoxelUNetConfig.from_json(trunk.config["arguments"]), reader, options.fusion
     )
-    read = train_reading(options, options.reading, reader, _texts_to_read, report)
+    read = train_reading(
+        options,
+        options.reading,
+        reader,
+        _texts_to_read,
+        report,
+        growing=_GROWING,
+        matrices=_HIDDEN,
+    )
     torch.manual_seed(options.seed)
     net = TextUNet(config)
     net.trunk.load_state_dict(load_state(trunk))

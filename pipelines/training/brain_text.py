@@ -55,7 +55,7 @@ class TextTraining(BrainTraining):
     start: str = "brain"
     iterations: int = 1500
     fusion: str = "progressive"
-    reading: int = 8000
+    reading: int = 5000
     prompts: int = 6
 
 
@@ -105,6 +105,7 @@ def train_brain_text(options: TextTraining, *, report: Report | None = None) -> 
     net = TextUNet(config)
     net.trunk.load_state_dict(load_state(trunk))
     net.text.load_state_dict(read)
+    net.text.eval()  # reads as in use: no letters are lost
     table = sided_table()[1:]  # (classes, 2): right, left
     both = [*table[:, 1].tolist(), *table[:, 0].tolist()]
     net.start_as_selection([[n for n, label in enumerate(both) if label == i] for i in INDICES])
@@ -184,7 +185,7 @@ def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str,
                 "name": "drawn prompts and reports",
                 "source": "mmtool.pipelines.training.prompts",
                 "licence": "Apache-2.0",
-                "use": "words and templates marked unseen were left out",
+                "use": "names and templates of the splits unseen and dev were left out",
                 "n": options.reading * BATCH,
             },
         ],
@@ -196,9 +197,9 @@ def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str,
         "limits": [
             "knows the 32 structures of 'brain' and no other; all limits of 'brain' hold",
             "reads English; was taught with drawn texts, not with reports of a hospital",
-            "names of structures that were not drawn in training are mostly misread; for those the "
-            "rules with model 'brain' are better",
-            "a text longer than 128 words is cut",
+            "names that share no root with those drawn in training are mostly misread; the rules "
+            "with model 'brain' know more of them",
+            f"a text longer than {TextEncoderConfig.words} words and signs is cut",
         ],
         KEY: TRAINING_RANGES,
     }

@@ -1,7 +1,7 @@
 """Forty sentences written by hand, and what they ask for: for scoring only.
 
-They were written before any network was tried on them, no template of the training texts was made
-after them, and nothing was chosen by them.
+They were written before any network was tried on them, and nothing was chosen by them. Whoever
+wrote them wrote the templates of the training texts too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
      "cerebral cortex, cerebral white matter"),
     ("hipocampus and amigdala, left side", "left hippocampus, left amygdala"),
     ("- left caudate\n- right caudate\n- brain stem", "caudate, brainstem"),
-    ("For our ALS trial we need the brainstem. Please ignore the cerebellum.", "brainstem"),
+    ("For our ALS trial we need the brainstem. "  # codespell:ignore als
+     "Please ignore the cerebellum.", "brainstem"),
     ("Everything apart from CSF and white matter please",
      "all - cerebrospinal fluid, cerebral white matter"),
     ("Show the nucleus accumbens bilaterally and the left globus pallidus",

@@ -7,8 +7,8 @@
     done
     python benchmarks/brain_text.py seed-0.tsv seed-1.tsv [--card CARD]
 
-Reads the tables that the command prints, prints Markdown for docs/benchmarks.md, and writes the
-figures of the first into a card.
+Reads the tables that the command prints, prints Markdown for docs/benchmarks.md with the rules
+beside them, and writes the figures of the first into a card.
 """
 
 from __future__ import annotations
@@ -32,29 +32,45 @@ def read(path: Path) -> Rows:
     return {(r["said"], r["measure"]): r for r in csv.DictReader(table, delimiter="\t")}
 
 
+def baseline(rows: Rows, said: str, measure: str) -> dict[str, str] | None:
+    """The row of the rules beside a row of the network."""
+    return rows.get((f"{said}, {_BASELINES.get(measure)}", measure))
+
+
+def is_baseline(said: str) -> bool:
+    """Whether a row is one of the rules."""
+    return said.endswith(tuple(f", {name}" for name in _BASELINES.values()))
+
+
 def metrics(rows: Rows) -> list[dict[str, object]]:
     """Metrics of the card."""
     out: list[dict[str, object]] = []
     for (said, measure), row in rows.items():
-        if said.endswith(tuple(_BASELINES.values())) or measure == "F1":
+        if is_baseline(said) or measure == "F1":
             continue
-        base = rows.get((f"{said}, {_BASELINES.get(measure)}", measure))
-        alone = measure == "read right"
+        base = baseline(rows, said, measure)
         out.append(
             {
                 "name": f"{measure}, {said}",
                 **{k: float(row[c]) for k, c in _COLUMNS},
                 "n": int(row["n"]),
-                "set": "texts alone; share of which every structure is judged rightly"
-                if alone
-                else "texts for T1-like synthetic scans of 4 held-out label maps",
+                "set": _SETS[measure == "read right"],
                 "baseline": base and {"name": "rules", "value": float(base["mean"])},
             }
         )
     return out
 
 
+_SETS = (
+    "texts for T1-like synthetic scans of 4 held-out label maps",
+    "texts alone: share of which every structure is judged rightly",
+)
 _COLUMNS = (("value", "mean"), ("low", "low"), ("high", "high"))
+
+
+def cell(row: dict[str, str] | None) -> str:
+    """A mean with its interval."""
+    return f"{row['mean']} [{row['low']}, {row['high']}]" if row else ""
 
 
 def main() -> None:
@@ -65,12 +81,12 @@ def main() -> None:
     args = parser.parse_args()
     tables = {path.stem: read(path) for path in args.tables}
     first = next(iter(tables.values()))
-    head = ("said", "measure", *tables)
+    head = ("said", "measure", "rules", *tables)
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
-    for key in first:
-        own = (t[key] for t in tables.values())
-        cells = (f"{r['mean']} [{r['low']}, {r['high']}]" for r in own)
-        print("| " + " | ".join((*key, *cells)) + " |")
+    for said, measure in first:
+        if not is_baseline(said):
+            found = [baseline(first, said, measure), *(t[said, measure] for t in tables.values())]
+            print("| " + " | ".join((said, measure, *map(cell, found))) + " |")
     if args.card:
         card = json.loads(args.card.read_text())
         card["metrics"] = metrics(first)

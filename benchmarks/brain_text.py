@@ -85,7 +85,8 @@ def main() -> None:
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for said, measure in first:
         if not is_baseline(said):
-            found = [baseline(first, said, measure), *(t.get((said, measure)) for t in tables.values())]
+            own = (t.get((said, measure)) for t in tables.values())
+            found = [baseline(first, said, measure), *own]
             print("| " + " | ".join((said, measure, *map(cell, found))) + " |")
     if args.card:
         card = json.loads(args.card.read_text())

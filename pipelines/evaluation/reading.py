@@ -10,7 +10,7 @@ from mmtool.anatomy import BRAIN_LABELS
 from mmtool.models.text.request import parse_request
 from mmtool.models.text.vocabulary import by_concept, lexicon_of
 from mmtool.pipelines.evaluation.text_sentences import handwritten
-from mmtool.pipelines.training.prompt_anatomy import GROUPS, NAMES
+from mmtool.pipelines.training.prompt_anatomy import GROUPS, NAMES, NEAR_MISSES
 from mmtool.pipelines.training.prompts import Prompt, Split, draw_prompt
 
 Reader = Callable[[Sequence[str]], list[frozenset[int]]]
@@ -30,7 +30,8 @@ _BATCH = 50
 def reading_sets(count: int, seed: int) -> dict[str, list[Text]]:
     """Texts of every wording, ``count`` of each that is drawn.
 
-    Besides those of ``WORDINGS``: each unseen name alone, and the sentences written by hand.
+    Besides those of ``WORDINGS``: each unseen name alone, each unseen word that is only spelled
+    like a name, and the sentences written by hand.
     """
     sets: dict[str, list[Text]] = {}
     for said, (split, names) in WORDINGS.items():
@@ -38,6 +39,7 @@ def reading_sets(count: int, seed: int) -> dict[str, list[Text]]:
         drawn = (draw_prompt(rng, BRAIN_LABELS, split=split, names=names) for _ in range(count))
         sets[said] = [(p.text, p.asked) for p in drawn]
     sets["unseen names alone"] = unseen_names()
+    sets["near misses"] = [(word, frozenset()) for word in NEAR_MISSES[1]]
     sets["handwritten"] = handwritten()
     return sets
 

@@ -85,7 +85,8 @@ class Namer:
             return pen.note(Item(text, bare, singular, concept.sides[form], False))
         if form == "both":
             way = pen.pick(words.BOTH_SIDES[self.at])
-            if "," in way and not alone:
+            plain = way.removeprefix("the ") == "{p}" and singular == plural
+            if plain or ("," in way and not alone):
                 way = "both {p}"
             bare = sided(way, singular, plural, "left")
             name = plural if "{p}" in way else singular
@@ -123,21 +124,26 @@ class Namer:
         text = f"{before} {word}".strip()
         return Item(text, text, side, concept.sides[side], False)
 
-    def apart(self, pen: Pen, taken: frozenset[int], *, groups: float = 0.15) -> Item:
-        """An item that shares no label with ``taken`` and says its side."""
+    def apart(
+        self, pen: Pen, taken: frozenset[int], *, groups: float = 0.15, bare: bool = False
+    ) -> Item:
+        """An item that shares no label with ``taken`` and says its side, or, if ``bare``, none."""
         for _ in range(8):
             pool = self.single
             if self.groups and pen.chance(groups):
                 pool = self.groups
             concept = pen.pick(pool)
-            if pool is self.groups and not concept.paired:
+            if pool is self.groups and not concept.paired and not bare:
                 continue  # a side would have to leave its midline out
-            item = self.any(pen, concept, explicit=True)
+            item = self.name(pen, concept, "") if bare else self.any(pen, concept, explicit=True)
             if not item.labels & taken:
                 return item
             pen.items.pop()
         free = [c for c in self.single if not c.sides[""] & taken]
-        return self.any(pen, pen.pick(free), explicit=True) if free else NOBODY
+        if not free:
+            return NOBODY
+        concept = pen.pick(free)
+        return self.name(pen, concept, "") if bare else self.any(pen, concept, explicit=True)
 
 
 def _is_plural(name: str, singular: str) -> bool:

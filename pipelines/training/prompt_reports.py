@@ -8,6 +8,8 @@ from mmtool.pipelines.training.prompt_names import Namer
 from mmtool.pipelines.training.prompt_pen import NOBODY, Item, Pen, Prompt, fill
 
 _LISTS = prompt_words.FILL | words.FILL
+# Share of the sentences that say no side, and of what is normal in the others.
+_BARE, _BARE_NORMAL = 0.3, 0.35
 
 
 class Report:
@@ -67,9 +69,10 @@ class Reporter:
         template = pen.expand(pen.pick(templates[self.at]), _LISTS)
         slots: dict[str, Item] = {}
         taken = report.taken
+        bare = pen.chance(_BARE)
         for slot in "abjqnmkizy":
             if f"{{{slot}" in template or f"{{{slot.upper()}}}" in template:
-                slots[slot] = self._item(pen, slot, slots, taken)
+                slots[slot] = self._item(pen, slot, slots, taken, bare=bare)
                 taken |= slots[slot].labels
         if NOBODY in slots.values():  # the table has no more structures to speak of
             return
@@ -78,19 +81,29 @@ class Reporter:
         report.absent |= slots["z"].labels if "z" in slots else frozenset()
         report.sentences.append(fill(template, **slots))
 
-    def _item(self, pen: Pen, slot: str, slots: dict[str, Item], taken: frozenset[int]) -> Item:
+    def _item(
+        self, pen: Pen, slot: str, slots: dict[str, Item], taken: frozenset[int], *, bare: bool
+    ) -> Item:
+        """What stands in a slot.
+
+        ``bare``: none of the sentence says a side. Among those that do, what is normal may still
+        say none: "atrophy of the left hippocampus; the thalamus is normal" asks for the same
+        whichever side the reader takes it for.
+        """
         if slot in "ji":
             return self.names.adjective(pen, taken)
         if slot == "q":
             return self.names.adjective(pen, taken, slots["j"].name)
-        return self.names.apart(pen, taken)
+        bare = bare or (slot in "nmk" and pen.chance(_BARE_NORMAL))
+        return self.names.apart(pen, taken, bare=bare)
 
     def _group_but(self, pen: Pen, report: Report) -> None:
         free = [g for g in self.names.divided if not g.sides[""] & report.taken]
         if not free:
             return
         group = pen.pick(free)
-        part = self.names.any(pen, pen.pick(self.names.parts[group.key]), explicit=True)
+        sides = not pen.chance(_BARE)
+        part = self.names.any(pen, pen.pick(self.names.parts[group.key]), explicit=sides)
         named = self.names.name(pen, group, "")
         template = pen.expand(pen.pick(words.GROUP_BUT[self.at]), _LISTS)
         report.sentences.append(fill(template, g=named, n=part))

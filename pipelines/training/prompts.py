@@ -69,7 +69,7 @@ class _Author:
             (0.05, "shared", self._shared), (0.08, "except", self._except),
             (0.07, "not", self._not), (0.01, "everything", self._everything),
             (0.25, "report", reports.report), (0.04, "normal", reports.normal),
-            (0.03, "mixed", self._mixed), (0.02, "elsewhere", self._elsewhere),
+            (0.04, "mixed", self._mixed), (0.04, "elsewhere", self._elsewhere),
             (0.02, "foreign", reports.foreign), (0.01, "nothing", self._nothing),
         ]  # fmt: skip
         self.kinds = [(kind, write) for _, kind, write in kinds]
@@ -176,7 +176,7 @@ class _Author:
         item = self.names.apart(pen, frozenset())
         out = self.names.apart(pen, item.labels)
         if out is NOBODY or pen.chance(0.2):
-            other = pen.pick(anatomy.ELSEWHERE[self.at])
+            other = self._other(pen)
             out = Item(other, other, other, frozenset(), False)
         text = fill(self._write(pen, words.NOT), x=item, y=out)
         return _prompt(text, item.labels, "not")
@@ -232,13 +232,19 @@ class _Author:
         return _prompt(text, self.names.all, "everything")
 
     def _elsewhere(self, pen: Pen) -> Prompt:
-        named = [pen.pick(anatomy.ELSEWHERE[self.at]) for _ in range(1 + pen.chance(0.3))]
+        named = [self._other(pen) for _ in range(1 + pen.chance(0.3))]
         return _prompt(self._ask(pen, " and ".join(named)), frozenset(), "elsewhere")
+
+    def _other(self, pen: Pen) -> str:
+        """Something that no label stands for; half of it is spelled like a name."""
+        lists = anatomy.NEAR_MISSES if pen.chance(0.5) else anatomy.ELSEWHERE
+        other = pen.pick(lists[self.at])
+        return f"the {other}" if pen.chance(0.25) else other
 
     def _mixed(self, pen: Pen) -> Prompt:
         """Something known beside something that no label stands for."""
         item = self.names.any(pen, pen.pick(self.names.single), explicit=True)
-        other = pen.pick(anatomy.ELSEWHERE[self.at])
+        other = self._other(pen)
         text = f"{item.text} and {other}" if pen.chance(0.5) else f"{other} and {item.text}"
         if text.startswith(other) and not item.plural and " " in other:
             text = f"{item.text}, {other}"  # else the side of the one might be read for the other

@@ -98,6 +98,24 @@ def test_unseen_prompts_hold_words_that_training_never_drew() -> None:
     assert {"malacia", "visualise", "irrelevant"} <= vocabulary("dev") - trained
 
 
+def test_near_misses_are_no_names_and_leave_the_scored_ones_out() -> None:
+    splits = (split for three in (anatomy.NAMES | anatomy.GROUPS).values() for split in three)
+    known = {name.lower() for split in splits for both in split for name in both.split("/")}
+    near = {word.lower() for split in anatomy.NEAR_MISSES for word in split}
+    assert not near & known
+    assert {"aortic root", "caudal", "cortisol"} <= near
+    # "the aortic arch" is scored: training may not draw it
+    assert not any("aortic arch" in p.text.lower() for p in draw(6000, "train"))
+
+
+def test_reports_name_structures_without_a_side_too() -> None:
+    reports = [p for p in draw(3000, "train", seed=4) if p.kind in ("report", "normal")]
+    sides = re.compile(r"left|right|both|bilat|(?<![a-z])(?:l|r|lt|rt)(?![a-z])")
+    without = [p for p in reports if p.asked and not sides.search(p.text.lower())]
+    assert 0.05 < len(without) / len(reports) < 0.6
+    assert any(INDEX["left thalamus"] in p.asked for p in without)
+
+
 def test_templates_and_names_may_be_of_different_splits() -> None:
     rng = np.random.default_rng(2)
     drawn = [draw_prompt(rng, TABLE, split="unseen", names="train") for _ in range(3000)]

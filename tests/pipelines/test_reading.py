@@ -39,6 +39,7 @@ def test_sets_are_drawn_alike_from_the_same_seed_and_apart_from_each_other() -> 
     assert list(sets)[:4] == list(WORDINGS)
     assert all(len(sets[said]) == 30 for said in WORDINGS)
     assert len({text for said in WORDINGS for text, _ in sets[said]}) > 100
+    assert not any(asked for _, asked in sets["near misses"])
 
 
 def test_a_reader_is_right_where_every_structure_is() -> None:

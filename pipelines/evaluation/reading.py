@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations, product
 
 import numpy as np
 
@@ -25,13 +26,26 @@ WORDINGS: dict[str, tuple[Split, Split]] = {
     "unseen templates and names": ("unseen", "unseen"),
 }
 _BATCH = 50
+# Reports of a changed structure and of a normal one whose side isn't said.
+_SHORT = (
+    "{finding} of the {changed}. The {normal} are normal.",
+    "{finding} of the {changed}; the {normal} are normal.",
+    "{finding} of the {changed}, the {normal} are unremarkable.",
+)
+_FINDINGS = ("Atrophy", "Infarct", "Lesion", "Swelling")
+_PLURALS = {
+    "hippocampus": "hippocampi",
+    "thalamus": "thalami",
+    "putamen": "putamina",
+    "amygdala": "amygdalae",
+}
 
 
 def reading_sets(count: int, seed: int) -> dict[str, list[Text]]:
     """Texts of every wording, ``count`` of each that is drawn.
 
     Besides those of ``WORDINGS``: each unseen name alone, each unseen word that is only spelled
-    like a name, and the sentences written by hand.
+    like a name, short reports, and the sentences written by hand.
     """
     sets: dict[str, list[Text]] = {}
     for said, (split, names) in WORDINGS.items():
@@ -40,6 +54,7 @@ def reading_sets(count: int, seed: int) -> dict[str, list[Text]]:
         sets[said] = [(p.text, p.asked) for p in drawn]
     sets["unseen names alone"] = unseen_names()
     sets["near misses"] = [(word, frozenset()) for word in NEAR_MISSES[1]]
+    sets["short reports"] = short_reports()
     sets["handwritten"] = handwritten()
     return sets
 
@@ -55,6 +70,18 @@ def unseen_names() -> list[Text]:
             if label.name.removeprefix("left ").removeprefix("right ") in meant
         )
         out += [(name.partition("/")[0], labels) for name in unseen if labels]
+    return out
+
+
+def short_reports() -> list[Text]:
+    """Reports of two clauses: what is changed on one side, and what is normal on both."""
+    index = {label.name: label.index for label in BRAIN_LABELS}
+    out = []
+    for template, finding, side in product(_SHORT, _FINDINGS, ("left", "right")):
+        for changed, normal in permutations(_PLURALS, 2):
+            name = f"{side} {changed}"
+            text = template.format(finding=finding, changed=name, normal=_PLURALS[normal])
+            out.append((text, frozenset({index[name]})))
     return out
 
 

@@ -40,6 +40,9 @@ def test_sets_are_drawn_alike_from_the_same_seed_and_apart_from_each_other() -> 
     assert all(len(sets[said]) == 30 for said in WORDINGS)
     assert len({text for said in WORDINGS for text, _ in sets[said]}) > 100
     assert not any(asked for _, asked in sets["near misses"])
+    short = dict(sets["short reports"])
+    assert short["Atrophy of the left hippocampus. The thalami are normal."] == {17}
+    assert len(short) == 3 * 4 * 2 * 12
 
 
 def test_a_reader_is_right_where_every_structure_is() -> None:

@@ -199,8 +199,7 @@ def _card(options: TextTraining, facts: dict[str, Any], trunk: str) -> dict[str,
             "reads English; was taught with drawn texts, not with reports of a hospital",
             "names that share no root with those drawn in training are mostly misread; the rules "
             "with model 'brain' know more of them",
-            "a word that is spelled like a name may be taken for it: 'aortic arch' is read as "
-            "cortex",
+            "a word that is spelled like a name may be taken for it: 'cortisol' is read as cortex",
             f"a text longer than {TextEncoderConfig.words} words and signs is cut",
         ],
         KEY: TRAINING_RANGES,

@@ -209,16 +209,20 @@ class BrainSegmenter:
 
     def _predict(self, image: Tensor) -> Tensor:
         """(classes + 1, R, A, S): probabilities, and that of the left hemisphere last."""
-        maps = _probabilities(self._forward(image))
+        maps = _probabilities(self._upright(image))
         if not self.ensemble:
             return maps
         maps += self._mirrored(image)
         # The network sees blocks of 2 x 2 x 2 voxels: moved by one, every voxel has another place
         # in its block.
         moved = image.roll((1, 1, 1), (0, 1, 2))
-        other = _probabilities(self._forward(moved)) + self._mirrored(moved)
+        other = _probabilities(self._upright(moved)) + self._mirrored(moved)
         maps += other.roll((-1, -1, -1), (1, 2, 3))
         return maps / 4
+
+    def _upright(self, image: Tensor) -> Tensor:
+        """:meth:`_forward` of the scan as it is; a network with more uses for it may keep more."""
+        return self._forward(image)
 
     def _mirrored(self, image: Tensor) -> Tensor:
         """What the mirrored image gives, mirrored back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ _NEAR, _FAR = 0.8, 0.2  # similarity (0 to 1) of positive and of negative points
 _BLOCKS = 1 << 15
 _STRAY = 0.1  # share of a structure; less than that is no part that was asked for
 _SEEN = 400_000_000  # bytes: features and logits of two passes, and those of the blocks at work
-_MOVE, _AXES = (1, 1, 1), (0, 1, 2)
+_MOVED = (-1, -1, -1)  # voxels that the second pass is moved back
 _APART_MM = 8.0  # points are at least this far from each other
 
 
@@ -80,7 +81,8 @@ class BrainTextSegmenter(BrainSegmenter):
         super().__init__(of_trunk, trunk, device)
         net.trunk = self.net
         self.reader = net.to(device).eval()
-        self._window: tuple[WorldGrid, Tensor] | None = None
+        self._grid: WorldGrid | None = None
+        self._seen: list[Seen] = []
 
     def __call__(
         self,
@@ -109,13 +111,12 @@ class BrainTextSegmenter(BrainSegmenter):
         self, data: NDArray[Any], affine: NDArray[np.float64], *, uncertainty: bool = False
     ) -> Look:
         """All that no text changes, so that one scan can be asked many times."""
+        self._grid, self._seen = None, []
         found = super().__call__(data, affine, uncertainty=uncertainty)
-        if not found.found or self._window is None:
+        seen, self._seen = tuple(self._seen), []
+        if not found.found:
             return Look(found, affine, None, ())
-        grid, image = self._window
-        # Moved by a voxel, every voxel has another place in its block of 2 x 2 x 2.
-        seen = (self._see(image), self._see(image.roll(_MOVE, _AXES)))
-        return Look(found, affine, grid, seen)
+        return Look(found, affine, self._grid, seen)
 
     def read(self, look: Look, text: str) -> Segmented:
         """Keep of a scan what a text asks for.
@@ -148,8 +149,25 @@ class BrainTextSegmenter(BrainSegmenter):
     def _find_brain(
         self, data: NDArray[Any], affine: NDArray[np.float64]
     ) -> tuple[WorldGrid, Tensor] | None:
-        self._window = super()._find_brain(data, affine)
-        return self._window
+        window = super()._find_brain(data, affine)
+        self._grid = window and window[0]
+        return window
+
+    def _upright(self, image: Tensor) -> Tensor:
+        """Keeps what the image network saw of the window, and of the window moved by a voxel."""
+        seen = self._see(image)
+        self._seen.append(seen)
+        return unfold_blocks(seen.logits, self.reader.config.trunk.block)[0].float()
+
+    @torch.inference_mode()
+    def understand(self, texts: Sequence[str]) -> list[frozenset[int]]:
+        """Label indices that each text asks for, whatever the scan."""
+        tokens = tokenise(texts, self.reader.config.text).to(self.device)
+        asked = self.reader.text(tokens).asked > 0
+        return [
+            frozenset(i for i, meant in zip(self.structures, row, strict=True) if meant)
+            for row in asked.tolist()
+        ]
 
     @torch.inference_mode()
     def _see(self, image: Tensor) -> Seen:
@@ -171,7 +189,7 @@ class BrainTextSegmenter(BrainSegmenter):
             encoded = self.reader.text(tokens)
             asked, similarity = self._asked(look.seen[0], encoded)
             moved, _ = self._asked(look.seen[1], encoded)
-        both = (asked + moved.roll([-n for n in _MOVE], _AXES)) / 2
+        both = (asked + moved.roll(_MOVED, (0, 1, 2))) / 2
         return both, similarity, encoded.asked[0].float().sigmoid().tolist()
 
     def _asked(self, seen: Seen, encoded: EncodedText) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,8 @@ class GuidedUNetConfig:
     def from_json(cls, data: dict[str, Any]) -> GuidedUNetConfig:
         """Rebuild from ``config.json``."""
         trunk = SubvoxelUNetConfig.from_json(data["trunk"])
-        return cls(**(data | {"trunk": trunk, "text": TextEncoderConfig(**data["text"])}))
+        text = TextEncoderConfig.from_json(data["text"])
+        return cls(**(data | {"trunk": trunk, "text": text}))
 
 
 def place_in(inside: Tensor, multiple: int) -> Tensor:

@@ -62,7 +62,8 @@ class TextUNetConfig:
     def from_json(cls, data: dict[str, Any]) -> TextUNetConfig:
         """Rebuild from ``config.json``."""
         trunk = SubvoxelUNetConfig.from_json(data["trunk"])
-        return cls(**(data | {"trunk": trunk, "text": TextEncoderConfig(**data["text"])}))
+        text = TextEncoderConfig.from_json(data["text"])
+        return cls(**(data | {"trunk": trunk, "text": text}))
 
 
 def build_fusion(name: str, image: int, text: int, dense: int) -> nn.Module:
@@ -206,11 +207,20 @@ class TextUNet(nn.Module):
         prompts, blocks = picked.shape[:2]
         text = steered.text[:, None].expand(-1, blocks, -1)
         hidden = self.head(torch.cat([fine.expand(prompts, -1, -1), picked, text], -1))
-        cells = self.config.trunk.block**3
-        voxels = self.voxel(hidden).reshape(prompts, blocks, cells, -1)
-        voxels = voxels + self.classes(self._likely(seen, chosen))
-        similarity = torch.einsum("pncs,ps->pnc", voxels, steered.target)
+        similarity = self._similarity(hidden, self._likely(seen, chosen), steered.target)
         return AskedBlocks(self.correct(hidden) + similarity, similarity)
+
+    def _similarity(self, hidden: Tensor, likely: Tensor, target: Tensor) -> Tensor:
+        """(P, N, cells) of voxels and texts.
+
+        The vector of a voxel is ``voxel(hidden) + classes(likely)``. It is never written down: all
+        that is linear is multiplied by the text first, which leaves one number of a voxel.
+        """
+        weight = self.voxel.weight.view(-1, self.config.similarity, hidden.shape[-1])
+        by_hidden = torch.einsum("csh,ps->phc", weight, target)
+        offset = target @ (self.voxel.bias.view(-1, self.config.similarity) + self.classes.bias).T
+        by_class = target @ self.classes.weight
+        return hidden @ by_hidden + offset[:, None] + torch.einsum("nck,pk->pnc", likely, by_class)
 
     def _likely(self, seen: Seen, chosen: Tensor) -> Tensor:
         """(N, cells, 2 * (classes - 1)) probability of each class on the left and on the right."""

@@ -19,8 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmtool.models.text.sections import clean
+
 _TOKEN = re.compile(r"[a-z]+|[0-9]+|[^\sa-z0-9]|\n")
 _GRAMS = 24  # n-grams kept of a word
+_LOST = 0.15  # share of n-grams that are taken from a word in training
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class TextEncoderConfig:
     Attributes:
         structures: How many structures a text can ask for.
         width: Channels of a word.
+        reach: For each convolution over five words, how many words apart they are.
         layers: Transformer layers.
         heads: Heads of each.
         buckets: Hash buckets of the letter n-grams.
@@ -38,14 +42,20 @@ class TextEncoderConfig:
 
     structures: int
     width: int = 96
+    reach: tuple[int, ...] = (1, 1, 3)
     layers: int = 2
     heads: int = 4
-    buckets: int = 8192
-    words: int = 128
+    buckets: int = 12288
+    words: int = 256
 
     def to_json(self) -> dict[str, Any]:
         """Plain dict for ``config.json``."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TextEncoderConfig:
+        """Rebuild from ``config.json``."""
+        return cls(**(data | {"reach": tuple(data["reach"])}))
 
 
 @lru_cache(maxsize=65536)
@@ -78,7 +88,7 @@ class Tokens:
 
 def tokenise(texts: Sequence[str], config: TextEncoderConfig) -> Tokens:
     """Cut texts into words."""
-    rows = [_TOKEN.findall(t.lower())[: config.words] for t in texts]
+    rows = [_TOKEN.findall(clean(t).lower())[: config.words] for t in texts]
     numbers: dict[str, int] = {}
     for row in rows:
         for word in row:
@@ -112,12 +122,12 @@ class EncodedText:
 
 
 class _Neighbours(nn.Module):
-    """Residual convolution over five words."""
+    """Residual convolution over five words that are ``apart`` words from each other."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, apart: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.join = nn.Conv1d(width, width, 5, padding=2)
+        self.join = nn.Conv1d(width, width, 5, padding=2 * apart, dilation=apart)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """(B, L, width) to the same; fillers stay out of their neighbours."""
@@ -138,9 +148,9 @@ class TextEncoder(nn.Module):
             self.grams.weight[0] = 0
         self.start = nn.Parameter(torch.zeros(width))
         self.places = nn.Parameter(0.1 * torch.randn(config.words + 1, width))
-        self.near = nn.ModuleList(_Neighbours(width) for _ in range(2))
+        self.near = nn.ModuleList(_Neighbours(width, apart) for apart in config.reach)
         layer = nn.TransformerEncoderLayer(
-            width, config.heads, 3 * width, 0.1, "gelu", batch_first=True, norm_first=True
+            width, config.heads, 3 * width, 0.0, "gelu", batch_first=True, norm_first=True
         )
         self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
@@ -153,11 +163,9 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> EncodedText:
         """Encode the output of :func:`tokenise`."""
-        counts = (tokens.grams > 0).sum(-1, keepdim=True)
-        different = self.grams(tokens.grams).sum(1) / counts.clamp_min(1).sqrt()
-        words = different[tokens.index]
+        words = self._spelled(tokens.grams)[tokens.index]
         words = torch.cat([self.start.expand(len(words), 1, -1), words], 1)
-        words = words + self.places[: words.shape[1]]
+        words = words + self._placed(words.shape[1])
         mask = torch.cat([tokens.index.new_ones(len(words), 1), tokens.index], 1) > 0
         for near in self.near:
             words = near(words, mask)
@@ -168,3 +176,17 @@ class TextEncoder(nn.Module):
         asked = (slots * self.verdict).sum(-1) + self.bias
         pooled = self.pool(torch.cat([asked.tanh(), words[:, 0]], -1))
         return EncodedText(words, mask, asked, pooled)
+
+    def _spelled(self, grams: Tensor) -> Tensor:
+        """(W, width) of words; in training some n-grams are lost, so that none is relied on."""
+        if self.training:
+            grams = grams * (torch.rand(grams.shape, device=grams.device) > _LOST)
+        counts = (grams > 0).sum(-1, keepdim=True)
+        spelled: Tensor = self.grams(grams).sum(1) / counts.clamp_min(1).sqrt()
+        return spelled
+
+    def _placed(self, length: int) -> Tensor:
+        """(length, width) of places; in training a text begins anywhere, as its words may later."""
+        spare = len(self.places) - length
+        first = int(torch.randint(spare + 1, ())) if self.training else 0
+        return self.places[first : first + length]

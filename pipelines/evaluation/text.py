@@ -11,23 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.anatomy import BRAIN_LABELS
-from mmtool.models.text.request import parse_request
-from mmtool.models.text.vocabulary import lexicon_of
 from mmtool.pipelines.evaluation.brain import CONTRASTS, sided_labels
 from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean, dice_per_label
+from mmtool.pipelines.evaluation.reading import (
+    INDICES,
+    Text,
+    by_rules,
+    read_right,
+    reading_sets,
+    real_prompt,
+    rules,
+)
+from mmtool.pipelines.evaluation.text_sentences import handwritten
 from mmtool.pipelines.text_inference import BrainTextSegmenter, Look
 from mmtool.pipelines.training.brain import SIZE, load_codes
 from mmtool.pipelines.training.brain_options import split_maps
-from mmtool.pipelines.training.prompts import Prompt, draw_prompt
 from mmtool.pipelines.training.synthesis import synthesise
 
 _AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 _ML = 0.008  # mL of a voxel
-_INDICES = frozenset(label.index for label in BRAIN_LABELS)
 _SWAP = {"left": "right", "right": "left"}
 _NAMES = {label.index: label.name for label in BRAIN_LABELS}
 # Structures of other parts of the body: nothing is to be segmented.
 _ABSENT = ("liver", "segment the spleen", "left kidney and right kidney", "the aortic arch")
+_DRAWN = ("right text", "unseen templates", "unseen names")
+_READ = 500  # texts of each wording for reading alone
 
 Row = dict[str, float]
 
@@ -38,8 +46,9 @@ class TextScore:
 
     Attributes:
         test: What was said.
-        measure: ``Dice`` or ``mL``.
-        value: Mean over scans and texts, with its interval over maps.
+        measure: ``Dice``, ``mL``, ``read right`` (share of texts of which every structure is judged
+            rightly) or ``F1`` (of the structures of a text).
+        value: Mean over scans and texts, with its interval over maps; of the last two, over texts.
     """
 
     test: str
@@ -73,11 +82,13 @@ def evaluate_text(
         report: Called with a line for each scan.
 
     Returns:
-        Dice of the union asked for with the right text (wordings of training, unseen wordings),
-        another scan's text and an empty one; Dice with the truth when the text names the other
-        side; mL for structures that are not there; and beside them the rules with ``brain``
-        (plain selection) and ``brain`` told the true set of labels (no reading at all).
+        Reading alone, by the network and by the rules. Dice of the union asked for with the right
+        text (wordings of training, unseen ones, sentences by hand), another request's text and an
+        empty one; Dice with the truth when the text names the other side; mL for structures that
+        are not there; and beside them the rules with ``brain`` (plain selection) and ``brain``
+        told the true set of labels (no reading at all).
     """
+    scores = score_reading(segmenter, seed)
     _, held = split_maps(maps, holdout)
     tables: list[list[Row]] = []
     for number, path in enumerate(held):
@@ -85,29 +96,32 @@ def evaluate_text(
         for scan in range(scans):
             rng = np.random.default_rng([seed, 17, number, scan])
             sample = synthesise(codes, SIZE, CONTRASTS["T1-like"], rng)[0]
-            truth = sided_labels(sample)
             look = segmenter.look(sample.image.numpy(), _AFFINE)
-            rows += _ask_all(segmenter, look, truth, texts, rng)
+            asker = _Asker(segmenter, look, sided_labels(sample), rng)
+            rows += asker.all_rows(texts, handwritten()[number :: len(held)])
             if report:
                 report(f"{path.name} scan {scan}: Dice {_mean(rows, 'right text'):.3f}")
         tables.append(rows)
-    return [
-        TextScore(test, measure, bootstrap_mean([_values(rows, test) for rows in tables]))
-        for test, measure in _TESTS.items()
-    ]
+    for test in dict.fromkeys(key for rows in tables for row in rows for key in row):
+        measure = "mL" if test == _NOT_THERE else "Dice"
+        scores.append(
+            TextScore(test, measure, bootstrap_mean([_values(rows, test) for rows in tables]))
+        )
+    return scores
 
 
-_TESTS = {
-    "right text": "Dice",
-    "right text, plain selection": "Dice",
-    "unseen wording": "Dice",
-    "unseen wording, plain selection": "Dice",
-    "true labels told": "Dice",
-    "another text": "Dice",
-    "empty text": "Dice",
-    "other side named": "Dice",
-    "absent structure": "mL",
-}
+def score_reading(segmenter: BrainTextSegmenter, seed: int) -> list[TextScore]:
+    """How well the network and the rules read, without any scan."""
+    scores = []
+    for said, texts in reading_sets(_READ, seed).items():
+        for name, reader in ((said, segmenter.understand), (f"{said}, rules", rules)):
+            for measure, values in zip(_MEASURES, read_right(reader, texts), strict=True):
+                scores.append(TextScore(name, measure, bootstrap_mean([[v] for v in values])))
+    return scores
+
+
+_MEASURES = ("read right", "F1")
+_NOT_THERE = "absent structure"
 
 
 def _values(rows: list[Row], test: str) -> list[float]:
@@ -118,53 +132,56 @@ def _mean(rows: list[Row], test: str) -> float:
     return float(np.mean(_values(rows, test)))
 
 
-def _ask_all(
-    segmenter: BrainTextSegmenter,
-    look: Look,
-    truth: NDArray[np.uint8],
-    texts: int,
-    rng: np.random.Generator,
-) -> list[Row]:
-    def found(text: str) -> NDArray[np.bool_]:
-        return segmenter.read(look, text).labels > 0
+class _Asker:
+    """Asks for structures of one scan and compares with the truth."""
 
-    rows: list[Row] = []
-    everything = found("")
-    for split, name in (("train", "right text"), ("unseen", "unseen wording")):
-        drawn = [_real_prompt(rng, split) for _ in range(texts)]
-        for number, prompt in enumerate(drawn):
-            wanted = np.isin(truth, tuple(prompt.asked))
-            ruled = np.isin(look.found.labels, tuple(_by_rules(prompt.text)))
+    def __init__(
+        self,
+        segmenter: BrainTextSegmenter,
+        look: Look,
+        truth: NDArray[np.uint8],
+        rng: np.random.Generator,
+    ) -> None:
+        self.segmenter, self.look, self.truth, self.rng = segmenter, look, truth, rng
+        self.everything = self._found("")
+
+    def all_rows(self, count: int, written: list[Text]) -> list[Row]:
+        """Scores of ``count`` texts of each wording, of sentences, of sides, of what is absent."""
+        rows: list[Row] = []
+        for said in _DRAWN:
+            drawn = [real_prompt(self.rng, said) for _ in range(count)]
+            rows += self._said(said, [(p.text, p.asked) for p in drawn])
+        rows += self._said("handwritten", written)
+        for index in self.rng.choice([i for i, n in _NAMES.items() if n.split()[0] in _SWAP], 4):
+            side, _, rest = _NAMES[int(index)].partition(" ")
+            found = self._found(f"{_SWAP[side]} {rest}")
+            rows.append({"other side named": _dice(self.truth == index, found)})
+        return rows + [{_NOT_THERE: float(self._found(text).sum()) * _ML} for text in _ABSENT]
+
+    def _said(self, said: str, texts: list[Text]) -> list[Row]:
+        rows: list[Row] = []
+        given = [self._found(text) for text, _ in texts]
+        chosen = by_rules([text for text, _ in texts])
+        for number, ((_, meant), ruled) in enumerate(zip(texts, chosen, strict=True)):
+            wanted = self._of(self.truth, meant)
+            plain = self._of(self.look.found.labels, INDICES if ruled is None else ruled)
             row = {
-                name: _dice(wanted, found(prompt.text)),
-                f"{name}, plain selection": _dice(wanted, ruled),
+                said: _dice(wanted, given[number]),
+                f"{said}, plain selection": _dice(wanted, plain),
             }
-            if split == "train":
-                told = np.isin(look.found.labels, tuple(prompt.asked))
-                row["true labels told"] = _dice(wanted, told)
-                other = drawn[(number + 1) % len(drawn)]
-                row["another text"] = _dice(wanted, found(other.text))
-                row["empty text"] = _dice(wanted, everything)
+            if said == _DRAWN[0]:
+                row["true labels told"] = _dice(wanted, self._of(self.look.found.labels, meant))
+                row["another text"] = _dice(wanted, given[(number + 1) % len(given)])
+                row["empty text"] = _dice(wanted, self.everything)
             rows.append(row)
-    for index in rng.choice([i for i, n in _NAMES.items() if n.split()[0] in _SWAP], 4):
-        side, _, rest = _NAMES[int(index)].partition(" ")
-        rows.append({"other side named": _dice(truth == index, found(f"{_SWAP[side]} {rest}"))})
-    rows += [{"absent structure": float(found(text).sum()) * _ML} for text in _ABSENT]
-    return rows
+        return rows
 
+    def _found(self, text: str) -> NDArray[np.bool_]:
+        return self.segmenter.read(self.look, text).labels > 0
 
-def _real_prompt(rng: np.random.Generator, split: Any) -> Prompt:
-    """A prompt that asks for something, but not for everything."""
-    while True:
-        prompt = draw_prompt(rng, BRAIN_LABELS, split=split)
-        if prompt.asked and prompt.asked != _INDICES:
-            return prompt
-
-
-def _by_rules(text: str) -> frozenset[int]:
-    """Labels as the rules of ``mmtool segment`` read a text; all for a report without findings."""
-    asked = parse_request(text, lexicon=lexicon_of(BRAIN_LABELS, None)).asked
-    return _INDICES if asked is None else asked
+    @staticmethod
+    def _of(labels: NDArray[np.uint8], meant: frozenset[int]) -> NDArray[np.bool_]:
+        return np.isin(labels, tuple(meant))
 
 
 def _dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:

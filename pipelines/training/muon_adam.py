@@ -8,7 +8,7 @@ convolution kernels and works in the precision of the weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -84,12 +84,25 @@ class MuonAdam:
         net: Network.
         muon_rate: Learning rate of convolutions with kernels larger than one voxel.
         adam_rate: Learning rate of everything else.
+        matrices: Modules of ``net`` whose matrices are like convolutions: hidden, and dense.
     """
 
-    def __init__(self, net: nn.Module, *, muon_rate: float = 0.02, adam_rate: float = 2e-3) -> None:
-        learned = [p for p in net.parameters() if p.requires_grad]
-        kernels = [p for p in learned if p.dim() == 5 and p.shape[-1] > 1]
-        rest = [p for p in learned if p.dim() != 5 or p.shape[-1] == 1]
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        muon_rate: float = 0.02,
+        adam_rate: float = 2e-3,
+        matrices: Sequence[str] = (),
+    ) -> None:
+        def hidden(name: str, p: Tensor) -> bool:
+            if name.split(".")[0] in matrices:
+                return p.dim() > 1
+            return p.dim() == 5 and p.shape[-1] > 1
+
+        learned = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
+        kernels = [p for n, p in learned if hidden(n, p)]
+        rest = [p for n, p in learned if not hidden(n, p)]
         self.parts: dict[str, tuple[torch.optim.Optimizer, float]] = {}
         if kernels:
             self.parts["muon"] = (Muon(kernels, lr=muon_rate), muon_rate)

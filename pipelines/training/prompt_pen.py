@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,6 +11,15 @@ import numpy as np
 
 _T = TypeVar("_T")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SLOT = re.compile(r"<([A-Za-z][a-z0-9 ]*)>")
+# Of words that mean nothing: what a reader doesn't know should not confuse it.
+_SYLLABLES = (
+    "ba", "cor", "dys", "epi", "fla", "gra", "hem", "in", "ka", "lo",
+    "mye", "neo", "os", "peri",  # codespell:ignore mye
+    "qua", "ro", "sten", "tri", "ul", "ve", "xan", "zo", "ath", "ber", "con", "del",
+    "ment", "plo",  # codespell:ignore ment
+)  # fmt: skip
+_ENDINGS = ("oma", "itis", "osis", "ate", "ing", "ed", "y", "tion", "", "er", "al", "ism", "e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +30,10 @@ class Prompt:
         text: The words, as a user might type them.
         asked: Label indices to segment; may be empty.
         absent: Label indices that the text says are not there.
-        kind: ``one``, ``both``, ``unsided``, ``group``, ``list``, ``except``, ``everything``,
-            ``report``, ``normal``, ``mixed``, ``elsewhere`` or ``nothing``.
-        misspelt: Whether a structure's name has a wrong letter.
+        kind: ``one``, ``both``, ``unsided``, ``group``, ``list``, ``shared``, ``except``, ``not``,
+            ``everything``, ``report``, ``normal``, ``mixed``, ``elsewhere``, ``foreign`` or
+            ``nothing``.
+        misspelt: Whether a word has a wrong letter.
     """
 
     text: str
@@ -63,6 +74,27 @@ class Pen:
         self.items.append(item)
         return item
 
+    def expand(self, template: str, lists: Mapping[str, Sequence[str]]) -> str:
+        """Put words for ``<slots>``: of a list, a number for ``<n>``, a new word for ``<new>``.
+
+        A slot with a capital gives a word with one.
+        """
+        while slot := _SLOT.search(template):
+            key = slot[1][:1].lower() + slot[1][1:]
+            if key == "n":
+                word = str(1 + int(self.random() * 98))
+            else:
+                word = self.invented() if key == "new" else self.pick(lists[key])
+            if slot[1][0].isupper():
+                word = f"<{word[1].upper()}{word[2:]}" if word[:1] == "<" else capital(word)
+            template = template[: slot.start()] + word + template[slot.end() :]
+        return template
+
+    def invented(self) -> str:
+        """A word that means nothing."""
+        parts = [self.pick(_SYLLABLES) for _ in range(1 + int(self.random() * 3))]
+        return "".join(parts) + self.pick(_ENDINGS)
+
     def misspell(self, text: str) -> tuple[str, bool]:
         """One wrong, missing, doubled or swapped letter in a long word of a name."""
         name = self.pick(self.items).name
@@ -70,6 +102,20 @@ class Pen:
         if not long or name not in text:
             return text, False
         word = self.pick(long)
+        wrong = self._slip(word)
+        return text.replace(name, name.replace(word, wrong, 1), 1), wrong != word
+
+    def mistype(self, text: str) -> tuple[str, bool]:
+        """One such letter in a word of five letters or more that is of no name."""
+        named = {word for item in self.items for word in item.name.split()}
+        words = [w for w in text.split(" ") if len(w) > 4 and w.isalpha() and w not in named]
+        if not words:
+            return text, False
+        word = self.pick(words)
+        wrong = self._slip(word)
+        return text.replace(word, wrong, 1), wrong != word
+
+    def _slip(self, word: str) -> str:
         at = 1 + int(self.random() * (len(word) - 2))
         edits = (
             word[:at] + word[at + 1 :],
@@ -77,8 +123,7 @@ class Pen:
             word[:at] + word[at + 1] + word[at] + word[at + 2 :],
             word[:at] + self.pick(_LETTERS) + word[at + 1 :],
         )
-        wrong = self.pick(edits)
-        return text.replace(name, name.replace(word, wrong, 1), 1), wrong != word
+        return self.pick(edits)
 
     def dress(self, text: str) -> str:
         """Case, end and blanks as people type them."""
@@ -88,7 +133,7 @@ class Pen:
         elif case < 0.3:
             text = text.lower()
         elif case < 0.5:
-            text = text[:1].upper() + text[1:]
+            text = capital(text)
         end = self.random()
         if end < 0.2 and text and text[-1].isalpha():
             text += "."
@@ -101,12 +146,18 @@ class Pen:
         return text
 
 
+def capital(text: str) -> str:
+    """With a capital at its start."""
+    return text[:1].upper() + text[1:]
+
+
 def sided(way: str, singular: str, plural: str, side: str) -> str:
     short = side[0].upper()
     return (
         way.replace("{s}", singular)
         .replace("{p}", plural)
         .replace("{o}", side)
+        .replace("{q}", "right" if side == "left" else "left")
         .replace("{O}", short)
         .replace("{T}", {"left": "lt", "right": "rt"}[side])
     )
@@ -118,7 +169,7 @@ def fill(template: str, **slots: Item) -> str:
         many = item.plural
         for mark, text in (
             (f"{{{slot}}}", item.text),
-            (f"{{{slot.upper()}}}", item.text[:1].upper() + item.text[1:]),
+            (f"{{{slot.upper()}}}", capital(item.text)),
             (f"{{{slot}0}}", item.bare.removeprefix("the ")),
             (f"{{{slot}_is}}", "are" if many else "is"),
             (f"{{{slot}_has}}", "have" if many else "has"),

@@ -1,308 +1,168 @@
-"""Words of the prompts that a text-conditioned network is trained on: names, templates, sentences.
+"""Templates of the prompts that a text-conditioned network is trained on.
 
-Each list is cut in two. ``train`` words are drawn in training; ``unseen`` words never are, so that
-a check on them tells whether a network understands or remembers. A name is ``singular/plural``.
+Each list is cut in three as in ``prompt_anatomy``: ``train``, ``unseen``, ``dev``. A word in angle
+brackets stands for any of its list in ``FILL`` (of the same split).
 """
 
 from __future__ import annotations
 
-# Concept of models/text -> (names of the split "train", names of the split "unseen").
-NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "hippocampus": (
-        ("hippocampus/hippocampi", "hippocampal formation/hippocampal formations",
-         "hippo/hippos", "hippocampal complex/hippocampal complexes"),
-        ("ammon's horn/ammon's horns", "cornu ammonis/cornu ammonis", "hipp/hipp"),
-    ),
-    "amygdala": (
-        ("amygdala/amygdalae", "amygdaloid nucleus/amygdaloid nuclei",
-         "amygdaloid complex/amygdaloid complexes"),
-        ("corpus amygdaloideum/corpora amygdaloidea", "amyg/amyg",
-         "amygdaloid body/amygdaloid bodies"),
-    ),
-    "thalamus": (
-        ("thalamus/thalami", "thalamus proper/thalami proper",
-         "thalamic nucleus/thalamic nuclei", "thalamic gray matter/thalamic gray matter"),
-        ("thal/thal", "optic thalamus/optic thalami", "dorsal thalamus/dorsal thalami"),
-    ),
-    "caudate": (
-        ("caudate/caudates", "caudate nucleus/caudate nuclei", "caudate head/caudate heads"),
-        ("nucleus caudatus/nuclei caudati", "caud/caud", "caudatum/caudata"),
-    ),
-    "putamen": (
-        ("putamen/putamina", "putamen/putamens", "putaminal nucleus/putaminal nuclei",
-         "putaminal gray matter/putaminal gray matter"),
-        ("putam/putam", "nucleus putamen/nuclei putamen",
-         "putaminal body/putaminal bodies"),
-    ),
-    "pallidum": (
-        ("pallidum/pallida", "globus pallidus/globi pallidi",
-         "pallidal nucleus/pallidal nuclei"),
-        ("paleostriatum/paleostriata", "pallidal complex/pallidal complexes",
-         "dorsal pallidum/dorsal pallida"),
-    ),
-    "nucleus accumbens": (
-        ("nucleus accumbens/nuclei accumbentes", "accumbens/accumbens", "NAc/NAc",
-         "accumbens area/accumbens areas"),
-        ("NAcc/NAcc", "accumbens nucleus/accumbens nuclei",
-         "ventral striatum/ventral striata"),
-    ),
-    "ventral diencephalon": (
-        ("ventral diencephalon/ventral diencephala", "ventral DC/ventral DC",
-         "ventral diencephalic area/ventral diencephalic areas"),
-        ("VDC/VDC", "basal diencephalon/basal diencephala",
-         "inferior diencephalon/inferior diencephala"),
-    ),
-    "lateral ventricle": (
-        ("lateral ventricle/lateral ventricles", "lat ventricle/lat ventricles",
-         "lateral cerebral ventricle/lateral cerebral ventricles"),
-        ("ventriculus lateralis/ventriculi laterales", "lat vent/lat vents",
-         "telencephalic ventricle/telencephalic ventricles"),
-    ),
-    "temporal horn": (
-        ("temporal horn/temporal horns", "inferior lateral ventricle/inferior lateral ventricles",
-         "temporal horn of the lateral ventricle/temporal horns of the lateral ventricles"),
-        ("inferior horn/inferior horns", "cornu temporale/cornua temporalia",
-         "inferior horn of the lateral ventricle/inferior horns of the lateral ventricles"),
-    ),
-    "cerebellar white matter": (
-        ("cerebellar white matter/cerebellar white matter",
-         "cerebellum white matter/cerebellum white matter", "cerebellar WM/cerebellar WM",
-         "white matter of the cerebellum/white matter of the cerebellum"),
-        ("arbor vitae/arbores vitae", "corpus medullare/corpora medullaria",
-         "cerebellar white substance/cerebellar white substance"),
-    ),
-    "cerebellar cortex": (
-        ("cerebellar cortex/cerebellar cortices", "cerebellum cortex/cerebellum cortices",
-         "cerebellar gray matter/cerebellar gray matter",
-         "cortex of the cerebellum/cortices of the cerebellum"),
-        ("cerebellar GM/cerebellar GM", "cortex cerebelli/cortices cerebelli",
-         "cerebellar folium/cerebellar folia"),
-    ),
-    "cerebral white matter": (
-        ("cerebral white matter/cerebral white matter", "white matter/white matter", "WM/WM",
-         "periventricular white matter/periventricular white matter"),
-        ("white substance/white substance", "subcortical white matter/subcortical white matter",
-         "hemispheric white matter/hemispheric white matter"),
-    ),
-    "cerebral cortex": (
-        ("cerebral cortex/cerebral cortices", "cortex/cortices",
-         "cortical ribbon/cortical ribbons", "cortical gray matter/cortical gray matter"),
-        ("neocortex/neocortices", "cortical mantle/cortical mantles",
-         "pallial mantle/pallial mantles"),
-    ),
-    "third ventricle": (
-        ("third ventricle/third ventricle", "3rd ventricle/3rd ventricle",
-         "third cerebral ventricle/third cerebral ventricle"),
-        ("ventriculus tertius/ventriculus tertius", "III ventricle/III ventricle",
-         "diencephalic ventricle/diencephalic ventricle"),
-    ),
-    "fourth ventricle": (
-        ("fourth ventricle/fourth ventricle", "4th ventricle/4th ventricle",
-         "fourth cerebral ventricle/fourth cerebral ventricle"),
-        ("ventriculus quartus/ventriculus quartus", "IV ventricle/IV ventricle",
-         "rhombencephalic ventricle/rhombencephalic ventricle"),
-    ),
-    "brainstem": (
-        ("brainstem/brainstem", "brain stem/brain stem", "brain-stem/brain-stem"),
-        ("truncus encephali/truncus encephali", "encephalic trunk/encephalic trunk",
-         "stem of the brain/stem of the brain"),
-    ),
-    "cerebrospinal fluid": (
-        ("CSF/CSF", "cerebrospinal fluid/cerebrospinal fluid", "CSF space/CSF spaces"),
-        ("liquor/liquor", "subarachnoid space/subarachnoid spaces",
-         "cerebro-spinal fluid/cerebro-spinal fluid"),
-    ),
-    "brain": (
-        ("brain/brain", "whole brain/whole brain", "brain parenchyma/brain parenchyma"),
-        ("encephalon/encephalon", "brain tissue/brain tissue",
-         "cerebral parenchyma/cerebral parenchyma"),
-    ),
-}  # fmt: skip
+Split3 = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
-GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "ventricles": (
-        ("ventricles/ventricles", "cerebral ventricles/cerebral ventricles"),
-        ("ventricular system/ventricular system",
-         "ventricular cavities/ventricular cavities"),
-    ),
-    "cerebellum": (
-        ("cerebellum/cerebellum", "cerebellar hemisphere/cerebellar hemispheres"),
-        ("little brain/little brain", "hemisphere of the cerebellum/hemispheres of the cerebellum"),
-    ),
-    "basal ganglia": (
-        ("basal ganglia/basal ganglia", "basal ganglion/basal ganglia"),
-        ("basal nuclei/basal nuclei", "nuclei basales/nuclei basales"),
-    ),
-    "striatum": (
-        ("striatum/striata", "corpus striatum/corpora striata"),
-        ("neostriatum/neostriata",),
-    ),
-    "lentiform nucleus": (
-        ("lentiform nucleus/lentiform nuclei",),
-        ("lenticular nucleus/lenticular nuclei",),
-    ),
-    "deep gray matter": (
-        ("deep gray matter/deep gray matter", "deep grey nuclei/deep grey nuclei"),
-        ("subcortical gray matter/subcortical gray matter",
-         "subcortical nuclei/subcortical nuclei"),
-    ),
-    "limbic structures": (
-        ("limbic structures/limbic structures", "limbic system/limbic system"),
-        ("limbic lobe/limbic lobes", "limbic complex/limbic complexes"),
-    ),
-    "gray matter": (
-        ("gray matter/gray matter", "grey matter/grey matter"),
-        ("gray substance/gray substance", "GM/GM"),
-    ),
-    "cerebrum": (
-        ("cerebrum/cerebra", "cerebral hemisphere/cerebral hemispheres"),
-        ("supratentorial brain/supratentorial brain", "telencephalon/telencephala"),
-    ),
-}  # fmt: skip
-
-# Adjectives of a finding ("hippocampal atrophy"): in training only.
-ADJECTIVES = {
-    "hippocampus": "hippocampal", "amygdala": "amygdalar", "thalamus": "thalamic",
-    "caudate": "caudate", "putamen": "putaminal", "pallidum": "pallidal",
-    "cerebral cortex": "cortical",
-}  # fmt: skip
-ADJECTIVE_FINDINGS = ("atrophy", "volume loss", "hyperintensity", "infarct", "lesion")
-
-# Parts of the head and body that no label of the brain table stands for.
-ELSEWHERE = (
-    ("liver", "left kidney", "right kidney", "spleen", "both lungs", "heart", "pancreas", "aorta",
-     "stomach", "corpus callosum", "pituitary gland", "left frontal lobe", "temporal lobe",
-     "optic nerve", "skull", "spinal cord", "internal capsule", "pons", "left eye", "meningioma",
-     "corona radiata", "midbrain", "left femur", "bladder"),
-    ("gallbladder", "prostate", "right hip", "vertebra", "carotid artery", "fornix",
-     "hypothalamus", "pineal gland", "left parietal lobe", "occipital lobe", "insula",
-     "medulla oblongata", "scalp", "mastoid", "cerebellar vermis", "optic chiasm", "falx",
-     "maxillary sinus", "abscess", "aneurysm"),
+# One side, both sides. {s} singular, {p} plural, {o} left or right, {O} L or R, {T} lt or rt.
+ONE_SIDE: Split3 = (
+    ("{o} {s}", "{o} {s}", "{o} {s}", "the {o} {s}", "{O} {s}", "{o}-sided {s}", "{T} {s}",
+     "{s} ({o})", "{s} on the {o}", "{s}, {o}", "{s} {O}", "{o}_{s}", "{s} of the {o} side",
+     "{s} on the {o} side"),
+    ("{T}. {s}", "{s} of the {o} hemisphere", "{o} side {s}", "the {s} ({O})", "{s} - {o}"),
+    ("{s} (on the {o})", "{o}-side {s}", "the {s} at the {o} side"),
 )  # fmt: skip
-NOTHING = (
-    ("", " ", ".", "?", "please", "segment", "hello", "n/a", "the scan", "thank you",
-     "segment this image please", "anything", "1", "left", "the right side"),
-    ("-", "...", "ok", "none", "lorem ipsum", "delineate", "good morning", "tbd", "\n", "0",
-     "kindly process the dataset", "right"),
-)  # fmt: skip
-EVERYTHING = (
-    ("everything", "all structures", "all labels", "all brain structures"),
-    ("every structure", "all of it", "each structure"),
-)
-
-# One side, both sides. {s} singular, {p} plural, {o} left or right, {O} L or R, {q} the other.
-ONE_SIDE = (
-    ("{o} {s}", "{o} {s}", "the {o} {s}", "{O} {s}", "{o}-sided {s}",
-     "{s} ({o})", "{s} on the {o}"),
-    ("{T}. {s}", "{s}, {o}", "{s} {O}", "{s} of the {o} hemisphere", "{o} side {s}",
-     "the {s} ({O})"),
-)  # fmt: skip
-BOTH_SIDES = (
+BOTH_SIDES: Split3 = (
     ("both {p}", "bilateral {p}", "the left and right {s}", "left and right {s}",
-     "{p} on both sides", "{p} bilaterally", "right and left {s}"),
-    ("{p} (left and right)", "the {p} of both sides", "either {s}", "L and R {s}",
-     "left as well as right {s}", "the paired {p}", "left/right {s}"),
+     "{p} on both sides", "{p} bilaterally", "right and left {s}", "both the {p}",
+     "{p} (left and right)", "L and R {s}", "left/right {s}", "the {s} on both sides",
+     "{p} (both sides)", "{p} (L and R)", "left + right {s}", "{p}, both sides", "L/R {s}", "{p}",
+     "the {p}", "the {p}"),
+    ("the {p} of both sides", "either {s}", "left as well as right {s}", "the paired {p}",
+     "{s} (bilateral)", "{p}, right plus left"),
+    ("{p} in both halves of the head", "{p} (bilat)", "left & right {s}"),
 )  # fmt: skip
 
-ASK = (
-    ("{x}", "{x}", "{x}", "segment {x}", "please segment {x}", "Segment {x}.", "show {x}",
-     "show me {x}, please", "find {x}", "I want {x}", "I need a mask of {x}", "outline {x}",
-     "mark {x}", "mask of {x}", "label {x} in this scan", "volume of {x}", "measure {x}",
-     "can you segment {x}?", "segmentation of {x}", "give me {x}", "only {x}",
-     "I would like to see {x}", "draw {x}", "{x} please", "where is {x}?"),
-    ("delineate {x}", "contour {x}", "extract {x}", "trace {x}", "highlight {x}",
-     "kindly isolate {x}", "could you produce a contour for {x}?", "ROI: {x}", "target: {x}",
-     "just {x}", "we are interested in {x}", "the region of interest is {x}",
-     "compute the size of {x}", "annotate {x} for me", "my area of interest comprises {x}"),
+ASK: Split3 = (
+    ("{x}", "{x}", "{x}", "<do> {x}", "<do> {x}", "<do> {x}<place>", "<please> <do> {x}",
+     "<do> {x} please", "<please> <do> {x}<place>.", "<want> {x}", "<want> {x}<why>.",
+     "<a mask> of {x}", "<a mask> of {x}<place>", "<want> <a mask> of {x}",
+     "<can you> <do> {x}?", "<can you> <do> {x}<place>, please?", "<can you> give me <a mask> of "
+     "{x}?", "only {x}", "just {x}", "{x} only", "{x} please", "{x}<place>", "{x}<why>",
+     "where is {x}?", "where are {x}?", "how large is {x}?", "what is the volume of {x}?",
+     "what size are {x}<place>?", "<do> {x}<why>.", "<do> {x}, nothing more", "ROI = {x}",
+     "structure: {x}", "regions: {x}", "<context>. <Do> {x}.", "<context>, <please> <do> {x}.",
+     "<context>. <want> {x}.", "<Do> {x}. <thanks>.", "<thanks>. <want> <a mask> of {x}.",
+     "{x}. <thanks>.", "<why0>: {x}", "<why0>, <do> {x}", "interested in {x}",
+     "the structure to <do> is {x}", "my question is about {x}", "<do> only {x}<place>"),
+    ("trace {x}", "kindly isolate {x}", "could you produce a contour for {x}?", "target: {x}",
+     "we are interested in {x}", "the region of interest is {x}", "compute the size of {x}",
+     "annotate {x} for me", "my area of interest comprises {x}", "demarcate {x} <unseen place>",
+     "pick {x} out of the volume", "a tracing of {x} would help", "may I have {x} depicted?",
+     "{x} is what I am after", "what would be the extent of {x}?", "<unseen talk>. Trace {x}.",
+     "Render {x} <unseen place>. <unseen talk>."),
+    ("visualise {x}", "{x} is required", "crop out {x} for us", "is it possible to paint {x}?",
+     "a map showing {x}", "our protocol calls for {x}", "return the voxels of {x}",
+     "Dear colleague, kindly capture {x}. Best wishes.", "the task: {x}", "how many mL has {x}?"),
 )  # fmt: skip
-EXCEPT = (
+# {g}: everything or a group; {x}: what is left out of it.
+EXCEPT: Split3 = (
     ("{g} except {x}", "{g} except for {x}", "{g} without {x}", "{g} but not {x}",
-     "{g} minus {x}", "segment {g}, but not {x}", "please show {g} but no {x}",
-     "segment {g}. {X} {x_is} not to be segmented."),
-    ("{g} excluding {x}", "{g} apart from {x}", "{g} other than {x}", "{g}, leave out {x}",
-     "{g}; ignore {x}", "{g} omitting {x}", "{g} save for {x}", "extract {g} and skip {x}",
-     "delineate {g}. Do not include {x}."),
+     "{g} minus {x}", "<do> {g}, but not {x}", "<please> <do> {g} but no {x}",
+     "<do> {g}. {X} {x_is} not to be segmented.", "{g} excluding {x}", "{g}, excluding {x}",
+     "{g}, leave out {x}", "{g}; ignore {x}", "<do> {g} and skip {x}", "<do> {g}, not {x}",
+     "<do> {g}. Do not include {x}.", "{g}, no {x}", "{g} with the exception of {x}",
+     "{g} (without {x})", "{g} (not {x})", "<do> {g}. Leave {x} out.", "{g}, but {x} not",
+     "<want> {g}. {X} {x_is} not needed.", "except {x}, <do> {g}", "without {x}: {g}",
+     "{g} apart from {x}", "{g}, apart from {x}",
+     "{g} not including {x}", "<do> {g}, leaving out {x}", "{g} with {x} removed",
+     "<do> {g}. Exclude {x}.", "{g}. Not {x}.", "all of {g} but not {x}", "{g}, skipping {x}",
+     "<do> {g}, remove {x}", "{g}, never {x}", "<do> {g} only where {x} {x_is} not", "{g}; not {x}",
+     "<want> {g}, but don't <do> {x}", "apart from {x}, <do> {g}", "{g} - without {x}"),
+    ("{g} other than {x}", "{g} omitting {x}", "{g} save for {x}", "{g} bar {x}",
+     "{g}, not counting {x}", "trace {g} and disregard {x}", "{g}, leaving {x} aside"),
+    ("{g} less {x}", "{g}, {x} excepted", "visualise {g}, dropping {x}", "{g} but spare {x}"),
 )  # fmt: skip
-OTHER_SIDE = (
-    ("both {p} except the {o} one", "both {p} but not the {o} one", "{p} except the {o}"),
-    ("both {p}, excluding the {o} one", "both {p} apart from the {o}"),
-)
-LIST = (
-    ((", ", " and "), (", ", ", and "), (", ", ", "), (" and ", " and "), ("; ", "; "),
-     ("\n", "\n")),
-    ((" / ", " / "), (" plus ", " plus "), (", ", " as well as "), ("\n- ", "\n- "),
-     (" together with ", " and ")),
+OTHER_SIDE: Split3 = (
+    ("both {p} except the {o} one", "both {p} but not the {o} one", "{p} except the {o}",
+     "{p}, not the {o}", "{p} without the {o} one", "{p}, but no {o} one",
+     "both {p}, excluding the {o}"),
+    ("both {p}, omitting the {o} one", "both {p} save for the {o}"),
+    ("both {p} less the {o} one",),
+)  # fmt: skip
+# {x} is wanted, {y} is something else, not wanted.
+NOT: Split3 = (
+    ("{x}, not {y}", "{x} but not {y}", "{x}, no {y}", "<do> {x} (not {y})", "<want> {x}, not "
+     "{y}", "<do> {x}. Do not <do> {y}.", "<do> {x}; ignore {y}", "no {y}, only {x}",
+     "not {y}, just {x}", "<do> {x} instead of {y}", "{x} rather than {y}", "not {y} but {x}",
+     "<do> {x}. {Y} {y_is} not needed.", "I don't need {y}, <do> {x}", "<do> {x} without {y}",
+     "{x}, excluding {y}", "do not <do> {y}; <do> {x}", "leave out {y}. <Do> {x}.",
+     "{x} (no {y})", "<do> {x}, {y} {y_is} not wanted", "{x}, never {y}", "{x} apart from {y}",
+     "<do> {x}, don't <do> {y}", "exclude {y}; {x}", "{Y} {y_is} of no interest, <do> {x}.",
+     "{x} only. No {y}.", "<do> {x}, skip {y}", "{Y} {y_is} unnecessary, {x} {x_is} not.",
+     "instead of {y} <do> {x}", "<want> {x} but not {y}", "<do> {x} except {y}"),
+    ("trace {x} and disregard {y}", "{x} in place of {y}", "{Y} can be dropped, {x} can't.",
+     "depict {x}, omitting {y}", "never mind {y}; trace {x}"),
+    ("visualise {x}, forget {y}", "{x} as opposed to {y}", "{Y} {y_is} irrelevant; paint {x}."),
+)  # fmt: skip
+# One side of a pair, not the other; {q} is the other side.
+THIS_SIDE: Split3 = (
+    ("{o} {s}, not the {q}", "the {o} {s} but not the {q} one", "{o}, not {q} {s}",
+     "{s} on the {o}, not on the {q}", "only the {o} {s}, not the {q}", "{o} {s}, no {q} {s}",
+     "not the {q} but the {o} {s}", "{o} {s} without the {q}"),
+    ("{o} {s}, leaving the {q} one aside", "{o} {s} in place of {q} {s}"),
+    ("{o} {s} as opposed to the {q}",),
+)  # fmt: skip
+# {l}: a list without sides, {o} left or right.
+SHARED: Split3 = (
+    ("{l} on the {o}", "{l}, {o} side", "{o} side: {l}", "on the {o}: {l}", "{o}-sided {l}",
+     "{l} on the {o} side", "{l}, all {o}", "<do> {l}<place>, {o} only", "only {o}: {l}",
+     "{O}: {l}"),
+    ("{l}, {o}-hand side", "for the {o} side, trace {l}"),
+    ("{o} only - {l}", "{l} at the {o}"),
+)  # fmt: skip
+SHARED_BOTH: Split3 = (
+    ("{l} on both sides", "both sides: {l}", "{l}, both sides", "{l} bilaterally",
+     "bilateral {l}", "left and right: {l}", "{l} (left and right)", "L+R {l}"),
+    ("{l} of either side", "{l}, paired"),
+    ("{l} (bilat)", "{l} in both halves of the head"),
+)  # fmt: skip
+LIST: tuple[tuple[tuple[str, str], ...], ...] = (
+    ((", ", " and "), (", ", " and "), (", ", ", and "), (", ", ", "), (" and ", " and "),
+     ("; ", "; "), ("\n", "\n"), ("\n- ", "\n- "), (" + ", " + "), (", ", " & "), ("\n* ", "\n* "),
+     (",", ","), (", ", " as well as ")),
+    ((" / ", " / "), (" plus ", " plus "), (", ", " along with "), (" together with ", " and ")),
+    ((" | ", " | "), (", ", " and also "), ("\n\u2022 ", "\n\u2022 ")),
 )  # fmt: skip
 
-# Sentences of reports. {a}, {b}: changed; {n}, {m}: normal; {z}: gone; {y}: named to compare.
-# A capital starts the sentence; "_is", "_has", "_s" agree in number; "0" drops the article.
-CHANGED = (
-    ("Atrophy of {a}.", "There is atrophy of {a}.", "{A} {a_is} atrophic.",
-     "T2 hyperintensity in {a}.", "Small lesion in {a}.", "{A} {a_is} enlarged.",
-     "Infarct in {a}.", "There is an old infarct of {a}.", "Volume loss of {a}.",
-     "{A} {a_is} smaller than expected.", "Signal change in {a} and {b}.",
-     "{A} and {b} are small.", "Mass in {a}.", "Abnormal signal of {a}.",
-     "{A} show{a_s} a lesion.", "Possible lesion in {a}.",
-     "The lesion of {a} is isointense to {y}."),
-    ("Gliosis involving {a}.", "Encephalomalacia affecting {a}.",
-     "Restricted diffusion is seen within {a}.", "{A} demonstrate{a_s} reduced volume.",
-     "Haemorrhage centred on {a}.", "Findings are suspicious for a metastasis in {a}.",
-     "Marked shrinkage of {a} is noted.", "{A} {a_is} diffusely bright on FLAIR.",
-     "A cyst compresses {a}.", "Oedema surrounds {a}.",
-     "Swelling of {a}, and likewise of {b}.", "An abscess of {a} cannot be excluded.",
-     "Gliosis of {a} compared with {y}."),
-)  # fmt: skip
-NORMAL = (
-    ("{N} {n_is} normal.", "{N} {n_is} unremarkable.", "No abnormality of {n}.",
-     "No lesion in {n}.", "Normal {n0}.", "{N} {n_is} not enlarged.",
-     "There is no atrophy of {n}.", "No atrophy of {n} or {m}.", "Unremarkable {n0}.",
-     "{N} and {m} are normal.", "Without infarct in {n}."),
-    ("{N} {n_is} within normal limits.", "{N} {n_is} intact.", "{N} {n_is} preserved.",
-     "{N} {n_is} free of disease.", "Negative for gliosis in {n}.",
-     "Absence of haemorrhage in {n}.", "{N} {n_is} spared.", "No evidence of oedema in {n}.",
-     "{N} {n_is} age-appropriate.", "Neither {n} nor {m} is affected.", "Intact {n0}."),
-)  # fmt: skip
-CHANGED_AND_NORMAL = (
-    ("Infarct in {a} with sparing of {n}.", "{A} {a_is} small, but {n} {n_is} normal.",
-     "Lesion in {a}, no lesion in {n}.", "{A} {a_is} enlarged; {n} {n_is} unremarkable.",
-     "Atrophy of {a} without atrophy of {n}.", "Normal {n0} and a lesion in {a}."),
-    ("Haemorrhage in {a}; {n} {n_is} uninvolved.",
-     "{A} {a_is} swollen, whereas {n} {n_is} intact.",
-     "Gliosis in {a} although {n} {n_is} preserved.",
-     "{N} {n_is} within normal limits, while {a} {a_is} shrunken."),
-)  # fmt: skip
-GONE = (
-    ("{Z} {z_is} absent.", "{Z} {z_has} been resected.", "Status post resection of {z}."),
-    ("{Z} {z_is} missing.", "Agenesis of {z}.", "{Z} {z_has} been removed."),
+BEFORE_LIST: Split3 = (
+    ("<do>:", "<want>:", "<please> <do>:", "<a mask> of:", "ROI list:", "<Do> these structures:"),
+    ("targets:", "Trace the following."),
+    ("to be painted:",),
 )
-GROUP_BUT = (
-    ("{G} {g_is} enlarged except {n}, which {n_is} normal.",
-     "{G} {g_is} small except for {n}, which {n_is} unremarkable."),
-    ("{G} {g_is} swollen apart from {n}, which {n_is} intact.",),
-)  # fmt: skip
-# Under a heading that doesn't describe this image; {h} is a structure.
-HISTORY = (
-    ("HISTORY: Stroke of {h}.", "CLINICAL HISTORY: Known lesion of {h}.",
-     "INDICATION: Atrophy of {h}?"),
-    ("REASON FOR EXAM: Follow-up of a bleed in {h}.", "COMPARISON: Prior scan with gliosis of {h}.",
-     "CLINICAL INFORMATION: Suspected tumour of {h}."),
-)  # fmt: skip
-BACKGROUND = (
-    ("TECHNIQUE: Axial T1 and T2 images.", "HISTORY: Memory complaints.",
-     "INDICATION: Headache for two weeks.", "COMPARISON: None."),
-    ("PROTOCOL: Sagittal MPRAGE at 3 T.", "CLINICAL DETAILS: Seizures since childhood.",
-     "EXAM: MRI of the head with contrast."),
-)  # fmt: skip
-ASKING = (("FINDINGS:", "IMPRESSION:"), ("CONCLUSION:", "OPINION:", "RESULT:"))
-CHATTER = (
-    ("72-year-old woman with memory complaints.", "The patient has had headaches for two weeks.",
-     "Images were acquired at 1.5 T.", "Axial T1 and T2 images were obtained.",
-     "No prior scan is available.", "Contrast was not given.", "Image quality is good.",
-     "Clinical follow-up is suggested.", "The study is limited by motion.",
-     "Thank you for the referral.", "Slice thickness is 1 mm."),
-    ("Male, 45 y, first seizure.", "She fell off a horse in spring.",
-     "Sagittal MPRAGE with isotropic voxels.", "Gadolinium was administered intravenously.",
-     "Discussed with the ward by phone.", "There are no earlier examinations.",
-     "Blood pressure was high on admission.", "Repeat imaging in six months is advised.",
-     "Artefacts from dental work are present."),
-)  # fmt: skip
+
+FILL: dict[str, tuple[str, ...]] = {
+    "do": ("segment", "segment", "segment", "show", "show me", "find", "outline", "mark", "label",
+           "measure", "draw", "give me", "delineate", "contour", "extract", "highlight",
+           "identify", "locate", "display", "get", "map", "quantify", "select", "make a mask of",
+           "calculate the volume of", "create a segmentation of", "mask", "colour", "detect",
+           "provide", "<new>"),
+    "a mask": ("a mask", "the mask", "masks", "mask", "segmentation", "a segmentation",
+               "the volume", "volumes", "the outline", "a label map", "an image", "the size",
+               "the contours", "the boundary", "a <new>"),
+    "please": ("please", "Please", "pls", "kindly please", "could you please", "hi, please",
+               "can you", "you should", "we ask you to"),
+    "want": ("I want", "I need", "I would like", "I'd like to see", "I want to see", "we want",
+               "we need", "need", "want", "looking for", "I am interested in", "I only want",
+               "she needs", "I would like to have", "we would like to measure",
+               "I want to measure", "all I need is", "I'd want"),
+    "can you": ("can you", "could you", "would you", "will you", "can the tool", "can I ask you to",
+                "could you please", "is it possible to"),
+    "place": (" in this scan", " in the image", " on the T1", " on this MRI", " in the volume",
+              " in 3D", " in this patient", " for me", " in the attached file", " on all slices",
+              " here", " for patient <n>", " for subject <n>"),
+    "why": (" for a study of <topic>", " for surgery planning", " for radiotherapy",
+            " because of <topic>", " for volumetry", " to compare with last year",
+            " for my thesis", " for a patient with <topic>", " so that I can measure it",
+            " to check for <topic>", " for the <topic> trial", " for research"),
+    "why0": ("for a study of <topic>", "for surgery planning", "for radiotherapy",
+             "for volumetry", "<topic> study", "for my thesis", "<topic>"),
+    "context": ("The patient has <topic>", "We study <topic>", "This is a scan of a <n> year old",
+                "A patient with <topic>", "I am working on <topic>", "Hello",
+                "We are planning surgery", "Suspected <topic>", "<n>-year-old woman",
+                "The scan is from <n>", "He was referred for <topic>", "T1 at 3 T",
+                "I have a question"),
+    "topic": ("epilepsy", "dementia", "Alzheimer's disease", "schizophrenia", "depression",
+              "multiple sclerosis", "headache", "seizures", "memory loss", "ageing", "dystonia",
+              "stroke", "tremor", "hydrocephalus", "autism", "small vessel disease", "<new>",
+              "memory complaints", "psychosis", "ataxia", "dizziness", "trauma"),
+    "thanks": ("Thanks", "Thank you", "Many thanks", "Thanks a lot", "Best regards", "Hello",
+               "That is all", "Cheers", "Nothing else is needed", "Good morning"),
+    "unseen place": ("throughout the stack", "within this examination"),
+    "unseen talk": ("The subject suffers from narcolepsy", "My supervisor sent me",
+                    "Concussion follow-up", "Regards to the team"),
+}  # fmt: skip

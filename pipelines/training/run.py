@@ -63,9 +63,17 @@ class TrainingRun:
         net: The network, freshly initialised under the seed of ``schedule``.
         schedule: See :class:`Schedule`.
         arguments: Of the network, for ``config.json`` and to recognise a checkpoint.
+        matrices: Modules of ``net`` whose matrices Muon updates too.
     """
 
-    def __init__(self, net: nn.Module, schedule: Schedule, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        schedule: Schedule,
+        arguments: dict[str, Any],
+        *,
+        matrices: Sequence[str] = (),
+    ) -> None:
         self.schedule = schedule
         self.arguments = arguments
         self.device = torch.device(schedule.device)
@@ -77,7 +85,7 @@ class TrainingRun:
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
         rate = schedule.rate
-        self.optimiser = MuonAdam(self.net, muon_rate=10 * rate, adam_rate=rate)
+        self.optimiser = MuonAdam(self.net, muon_rate=10 * rate, adam_rate=rate, matrices=matrices)
         self.step = 0
         self.seconds = 0.0
         self.scores: dict[str, float] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -46,6 +47,22 @@ def test_texts_of_a_batch_do_not_mix() -> None:
         alone = encoder(tokenise([text], READER))
         torch.testing.assert_close(alone.asked[0], together.asked[row], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(alone.pooled[0], together.pooled[row], rtol=1e-4, atol=1e-5)
+
+
+def test_training_hides_letters_and_place_and_use_hides_nothing() -> None:
+    torch.manual_seed(0)
+    encoder = TextEncoder(READER)
+    tokens = tokenise(["left hippocampus"], READER)
+    assert not torch.equal(encoder(tokens).words, encoder(tokens).words)
+    encoder.eval()
+    torch.testing.assert_close(encoder(tokens).words, encoder(tokens).words, rtol=0, atol=0)
+
+
+def test_signs_of_word_processors_are_plain_ones() -> None:
+    plain, typeset = (
+        tokenise([t], READER) for t in ("ammon's horn - x", "ammon\u2019s horn \u2013 x")
+    )
+    assert torch.equal(plain.grams, typeset.grams)
 
 
 def test_masked_tokens_are_not_asked() -> None:
@@ -118,6 +135,16 @@ def test_some_blocks_get_the_logits_that_they_get_among_all(name: str) -> None:
     torch.testing.assert_close(some, blocks, rtol=1e-4, atol=1e-5)
 
 
+def test_similarity_is_that_of_the_vectors_of_voxel_and_text() -> None:
+    run = net("late")
+    torch.manual_seed(1)
+    hidden, target = torch.randn(2, 5, 12), torch.randn(2, 6)
+    likely = torch.rand(5, 8, 4)  # blocks of 8 cells, two classes on either side
+    voxels = run.voxel(hidden).reshape(2, 5, 8, 6) + run.classes(likely)
+    expected = torch.einsum("pncs,ps->pnc", voxels, target)
+    torch.testing.assert_close(run._similarity(hidden, likely, target), expected)
+
+
 def test_it_starts_as_a_selection_of_what_the_image_network_holds_likely() -> None:
     """Two classes with sides: left and right of the first, the second as a midline structure."""
     model = net("late")
@@ -149,7 +176,7 @@ def test_only_the_reading_part_learns() -> None:
 
 def test_config_round_trip() -> None:
     config = TextUNetConfig(TRUNK, READER, "sequential")
-    assert TextUNetConfig.from_json(config.to_json()) == config
+    assert TextUNetConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
 def test_a_network_of_more_inputs_and_depth() -> None:

@@ -41,6 +41,17 @@ def _net() -> nn.Module:
     return nn.Sequential(nn.Conv3d(1, 4, 3), nn.Conv3d(4, 4, 3), nn.Conv3d(4, 2, 1))
 
 
+def test_matrices_of_named_modules_are_muons_and_no_others() -> None:
+    net = nn.ModuleDict({"words": nn.Embedding(5, 4), "hidden": nn.Linear(4, 4)})
+    parts = MuonAdam(net, matrices=("hidden",)).parts
+    held = {
+        name: {tuple(p.shape) for group in part.param_groups for p in group["params"]}
+        for name, (part, _) in parts.items()
+    }
+    assert held == {"muon": {(4, 4)}, "adam": {(5, 4), (4,)}}
+    assert set(MuonAdam(net).parts) == {"adam"}
+
+
 def _step(net: nn.Module, optimiser: MuonAdam, seed: int) -> None:
     x = torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(seed))
     optimiser.zero_grad()

@@ -12,6 +12,7 @@ from mmtool.models.segmentation.subvoxel_unet import SubvoxelUNetConfig
 from mmtool.models.segmentation.text_unet import TextUNet, TextUNetConfig
 from mmtool.models.store import resolve_model
 from mmtool.models.text.encoder import TextEncoderConfig
+from mmtool.pipelines.inference import BrainSegmenter
 from mmtool.pipelines.segmenter import Segmented, TextSegmenter
 from mmtool.pipelines.text_inference import (
     BrainTextSegmenter,
@@ -66,6 +67,39 @@ def test_only_voxels_of_structures_are_kept_and_reasons_are_told() -> None:
     assert set(result.confidence) == set(np.unique(result.labels)) - {0}
     again = run.read(Look(found, affine, GRID, seen), "left hippocampus")
     np.testing.assert_array_equal(again.labels, result.labels)
+
+
+def test_the_passes_of_the_image_network_are_kept_and_change_nothing() -> None:
+    run = segmenter()
+    image = torch.rand(GRID.size, generator=torch.Generator().manual_seed(1))
+    maps = run._predict(image)
+    assert len(run._seen) == 2  # the window, and the window moved by a voxel
+    torch.testing.assert_close(maps, BrainSegmenter._predict(BrainSegmenter(*trunk_of(run)), image))
+    expected = run._see(image.roll((1, 1, 1), (0, 1, 2)))
+    torch.testing.assert_close(run._seen[1].fine, expected.fine)
+
+
+def trunk_of(
+    run: BrainTextSegmenter,
+) -> tuple[dict[str, object], dict[str, torch.Tensor], torch.device]:
+    config, _ = small()
+    of_trunk = config | {
+        "network": "subvoxel_unet",
+        "arguments": run.reader.config.trunk.to_json(),
+    }
+    return of_trunk, run.net.state_dict(), torch.device("cpu")
+
+
+def test_what_is_understood_is_what_is_likelier_than_not() -> None:
+    run = segmenter()
+    labels = np.ones(GRID.size, np.uint8)
+    seen = (run._see(torch.zeros(GRID.size)),) * 2
+    found = Segmented(labels, True, {}, 0.85, labels > 0)
+    texts = ["left hippocampus", "no lesion in the thalami", ""]
+    for text, asked in zip(texts, run.understand(texts), strict=True):
+        read = run.read(Look(found, GRID.affine, GRID, seen), text).evidence["read"]
+        likely = {name for name, chance in read.items() if chance > 0.5}
+        assert likely == {label.name for label in BRAIN_LABELS if label.index in asked}
 
 
 def test_voxels_along_the_border_of_a_neighbour_are_dropped() -> None:

@@ -4,7 +4,7 @@ than receptors in general, chain by chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,6 @@ from torch import Tensor
 from mmtool.errors import ModelError
 from mmtool.models.tcr.chain_space import CHAINS, ChainSpace, codes_of
 from mmtool.models.tcr.density import (
-    ChainBinders,
     background_density,
     log_ratio,
     squared_distances,
@@ -28,6 +27,7 @@ from mmtool.receptors import Binder, BindingScores, Receptor
 
 NETWORK = "kernel_ratio"
 _ROWS = 2048  # receptors that are compared at a time
+_BINDERS = 6000  # known binders of several epitopes that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,27 @@ class ChainReference:
     apart: float
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Known binders of E epitopes, B in all, side by side.
+
+    Attributes:
+        places: (B,) long, index of each in the model's binders; those of an epitope lie together.
+        bounds: E + 1 places where the binders of each epitope begin.
+        points: Chain -> (R, D).
+        epitope: Chain -> (R,) long, below E.
+        binder: Chain -> (R,) long, below B.
+        count: Chain -> (E,) how many of the epitope's binders have it.
+    """
+
+    places: Tensor
+    bounds: tuple[int, ...]
+    points: dict[str, Tensor]
+    epitope: dict[str, Tensor]
+    binder: dict[str, Tensor]
+    count: dict[str, Tensor]
+
+
 @dataclass
 class KernelRatio:
     """Log ratio of two kernel densities for each chain, added up and calibrated.
@@ -71,10 +92,10 @@ class KernelRatio:
     chains: Mapping[str, ChainReference]
     binders: Sequence[Binder]
     purpose: str = "human alpha-beta T-cell receptors"
-    _of: dict[str, dict[str, ChainBinders]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[str, ...], _Known] = field(default_factory=dict, repr=False)
     _places: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _rows: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict, repr=False)
-    _controls: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
+    _controls: dict[tuple[tuple[str, ...], str], Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.few = int(self.config["few"])
@@ -116,16 +137,17 @@ class KernelRatio:
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
                 points = self._points([receptors[r] for r in some], chains)
                 density = self._density(points)
-                for column, epitope in enumerate(epitopes):
-                    if not self._answers(epitope, chains):
-                        continue
-                    apart = self._apart(points, epitope)
-                    raw = self._raw(apart, density)
-                    near, which = self._distance(apart, epitope).min(1)
-                    found["score"][some, column] = self._calibrated(raw, chains).cpu()
-                    found["percentile"][some, column] = self._percentile(raw, epitope, chains)
-                    found["distance"][some, column] = near.cpu()
-                    nearest[some, column] = self._places[epitope][which.cpu()]
+                for columns in self._batches(epitopes, chains):
+                    batch = tuple(epitopes[c] for c in columns)
+                    known = self._side_by_side(batch)
+                    apart = self._apart(points, known)
+                    raw = self._raw(apart, known, density)
+                    near, which = self._nearest(apart, known)
+                    at = np.ix_(some, columns)
+                    found["score"][at] = self._calibrated(raw, chains).cpu()
+                    found["percentile"][at] = self._percentile(raw, batch, chains)
+                    found["distance"][at] = near.cpu()
+                    nearest[at] = known.places[which].cpu()
         odds = np.log(self.config["prevalence"] / (1 - self.config["prevalence"]))
         return BindingScores(
             score=found["score"],
@@ -146,18 +168,19 @@ class KernelRatio:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Known binders by squared distance over the chains that the receptor has."""
         place = np.full((len(receptors), k), -1, np.int64)
-        apart = np.full((len(receptors), k), np.nan, np.float32)
+        distance = np.full((len(receptors), k), np.nan, np.float32)
         for chains, rows in _views(receptors).items():
             if not self._answers(epitope, chains):
                 continue
+            known = self._side_by_side((epitope,))
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
                 points = self._points([receptors[r] for r in some], chains)
-                distance = self._distance(self._apart(points, epitope), epitope)
-                near, which = distance.topk(min(k, distance.shape[1]), largest=False)
+                whole = self._distance(self._apart(points, known), known)
+                near, which = whole.topk(min(k, whole.shape[1]), largest=False)
                 n = near.shape[1]
-                apart[some, :n] = near.cpu()
-                place[some, :n] = self._places[epitope][which.cpu()]
-        return place, apart
+                distance[some, :n] = near.cpu()
+                place[some, :n] = known.places[which].cpu()
+        return place, distance
 
     def raw_scores(self, receptors: Sequence[Receptor], epitope: str) -> NDArray[np.float32]:
         """(N,) sums of log ratios before calibration, for training; NaN without a junction."""
@@ -165,17 +188,32 @@ class KernelRatio:
         for chains, rows in _views(receptors).items():
             if not self._answers(epitope, chains):
                 continue
+            known = self._side_by_side((epitope,))
             for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
                 points = self._points([receptors[r] for r in some], chains)
-                raw = self._raw(self._apart(points, epitope), self._density(points))
-                out[some] = raw.cpu()
+                raw = self._raw(self._apart(points, known), known, self._density(points))
+                out[some] = raw[:, 0].cpu()
         return out
 
     def _answers(self, epitope: str, chains: str) -> bool:
         """Whether a binder of the epitope has one of the chains."""
-        if epitope not in self._places:
-            return False
-        return any(len(self._group(epitope)[chain].points) for chain in chains)
+        return any(len(self._rows[chain].get(epitope, ())) for chain in chains)
+
+    def _batches(self, epitopes: Sequence[str], chains: str) -> Iterator[list[int]]:
+        """Columns of the epitopes that have an answer, so many as may be compared together."""
+        batch: list[int] = []
+        held = 0
+        for column, epitope in enumerate(epitopes):
+            if not self._answers(epitope, chains):
+                continue
+            size = len(self._places[epitope])
+            if batch and held + size > _BINDERS:
+                yield batch
+                batch, held = [], 0
+            batch.append(column)
+            held += size
+        if batch:
+            yield batch
 
     def _points(self, receptors: Sequence[Receptor], chains: str) -> dict[str, Tensor]:
         """(N, D) of each chain."""
@@ -185,70 +223,92 @@ class KernelRatio:
         """(N,) density of receptors in general, for each chain."""
         return {c: background_density(at, self.chains[c].background) for c, at in points.items()}
 
-    def _apart(self, points: Mapping[str, Tensor], epitope: str) -> dict[str, Tensor]:
-        """(N, R) squared distances to the chains of the epitope's binders, for each chain."""
-        group = self._group(epitope)
-        return {c: squared_distances(at, group[c].points) for c, at in points.items()}
+    def _apart(self, points: Mapping[str, Tensor], known: _Known) -> dict[str, Tensor]:
+        """(N, R) squared distances to the binders' chains, for each chain."""
+        return {c: squared_distances(at, known.points[c]) for c, at in points.items()}
 
-    def _raw(self, apart: Mapping[str, Tensor], density: Mapping[str, Tensor]) -> Tensor:
-        """Sum of the chains' log ratios, (N,)."""
-        ratios = [
-            log_ratio(
-                torch.exp(-far).sum(1), far.shape[1], density[c], float(self.config["prior"][c])
-            )
-            for c, far in apart.items()
-        ]
-        return torch.stack(ratios).sum(0)
+    def _raw(
+        self, apart: Mapping[str, Tensor], known: _Known, density: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Sum of the chains' log ratios, (N, E)."""
+        return torch.stack(
+            [self._ratio(c, far, known, density[c]) for c, far in apart.items()]
+        ).sum(0)
 
-    def _distance(self, apart: Mapping[str, Tensor], epitope: str) -> Tensor:
-        """(N, binders) squared distances over the chains of the receptors.
+    def _ratio(self, chain: str, apart: Tensor, known: _Known, density: Tensor) -> Tensor:
+        """Log ratios of one chain, (N, E)."""
+        total = torch.zeros(len(apart), len(known.bounds) - 1, device=self.device)
+        total.index_add_(1, known.epitope[chain], torch.exp(-apart))
+        prior = float(self.config["prior"][chain])
+        return log_ratio(total, known.count[chain], density[:, None], prior)
+
+    def _distance(self, apart: Mapping[str, Tensor], known: _Known) -> Tensor:
+        """(N, B) squared distances over the chains of the receptors.
 
         A chain that a binder lacks is as far away as two chains are on average.
         """
-        group, binders = self._group(epitope), len(self._places[epitope])
-        total = torch.zeros(len(next(iter(apart.values()))), binders, device=self.device)
+        total = torch.zeros(len(next(iter(apart.values()))), len(known.places), device=self.device)
         for chain, far in apart.items():
             total += self.chains[chain].apart
-            total.index_add_(1, group[chain].binder, far - self.chains[chain].apart)
+            total.index_add_(1, known.binder[chain], far - self.chains[chain].apart)
         return total
 
-    def _group(self, epitope: str) -> dict[str, ChainBinders]:
-        """The chains of an epitope's binders, found when first asked for."""
-        if epitope not in self._of:
-            places = self._places[epitope].to(self.device)
-            group = {}
-            for name, known in self.chains.items():
-                rows = torch.from_numpy(self._rows[name][epitope]).to(self.device)
-                local = torch.searchsorted(places, known.binder[rows])
-                group[name] = ChainBinders(known.points[rows], local)
-            self._of[epitope] = group
-        return self._of[epitope]
+    def _nearest(self, apart: Mapping[str, Tensor], known: _Known) -> tuple[Tensor, Tensor]:
+        """Distance (N, E) to the nearest binder of each epitope, and which of the B it is."""
+        total = self._distance(apart, known)
+        found = [total[:, a:b].min(1) for a, b in pairwise(known.bounds)]
+        begins = torch.tensor(known.bounds[:-1], device=self.device)
+        return (
+            torch.stack([f.values for f in found], 1),
+            torch.stack([f.indices for f in found], 1) + begins,
+        )
+
+    def _side_by_side(self, epitopes: tuple[str, ...]) -> _Known:
+        """The binders of some epitopes, found when first asked for."""
+        if epitopes not in self._known:
+            places = torch.cat([self._places[e] for e in epitopes])
+            sizes = [len(self._places[e]) for e in epitopes]
+            points, columns, binders, count = {}, {}, {}, {}
+            for name, chain in self.chains.items():
+                rows = [self._rows[name][e] for e in epitopes]
+                every = torch.from_numpy(np.concatenate(rows)).to(self.device)
+                number = torch.tensor([len(r) for r in rows], device=self.device)
+                at = torch.full((len(self.binders),), -1, device=self.device)
+                at[places.to(self.device)] = torch.arange(len(places), device=self.device)
+                points[name], binders[name] = chain.points[every], at[chain.binder[every]]
+                columns[name] = torch.repeat_interleave(
+                    torch.arange(len(epitopes), device=self.device), number
+                )
+                count[name] = number.float()
+            bounds = (0, *np.cumsum(sizes).tolist())
+            self._known[epitopes] = _Known(
+                places.to(self.device), bounds, points, columns, binders, count
+            )
+        return self._known[epitopes]
 
     def _calibrated(self, raw: Tensor, chains: str) -> Tensor:
         slope, intercept = self.config["calibration"][chains]
         return raw * float(slope) + float(intercept)
 
-    def _percentile(self, raw: Tensor, epitope: str, chains: str) -> Tensor:
-        """Share of control receptors that score lower, in percent, (N,) on the CPU."""
-        key = (epitope, chains)
+    def _percentile(self, raw: Tensor, epitopes: tuple[str, ...], chains: str) -> Tensor:
+        """Share of control receptors that score lower, in percent, (N, E) on the CPU."""
+        key = (epitopes, chains)
         if key not in self._controls:
-            self._controls[key] = self.control_scores(epitope, chains).sort().values
+            scores = self.control_scores(epitopes, chains)
+            self._controls[key] = scores.T.contiguous().sort(1).values
         controls = self._controls[key]
-        below = torch.searchsorted(controls, raw.contiguous())
-        return (100 * below / len(controls)).float().cpu()
+        below = torch.searchsorted(controls, raw.T.contiguous()).T
+        return (100 * below / controls.shape[1]).float().cpu()
 
-    def control_scores(self, epitope: str, chains: str) -> Tensor:
-        """(M,) raw scores of the controls by those chains; none is background to itself."""
-        total = torch.zeros(len(self.chains["b"].background), device=self.device)
-        for name in chains:
-            known, own = self.chains[name], self._group(epitope)[name]
-            kernel = [
-                torch.exp(-squared_distances(some, own.points)).sum(1)
-                for some in torch.split(known.background, _ROWS)
-            ]
-            prior = float(self.config["prior"][name])
-            total += log_ratio(torch.cat(kernel), len(own.points), known.density, prior)
-        return total
+    def control_scores(self, epitopes: tuple[str, ...], chains: str) -> Tensor:
+        """(M, E) raw scores of the controls by those chains; none is background to itself."""
+        known, parts = self._side_by_side(epitopes), []
+        for begin in range(0, len(self.chains["b"].background), _ROWS):
+            some = slice(begin, begin + _ROWS)
+            points = {c: self.chains[c].background[some] for c in chains}
+            density = {c: self.chains[c].density[some] for c in chains}
+            parts.append(self._raw(self._apart(points, known), known, density))
+        return torch.cat(parts)
 
 
 def load_kernel_ratio(

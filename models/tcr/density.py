@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -50,16 +48,3 @@ def log_ratio(total: Tensor, n: Tensor | int, density: Tensor, prior: float) -> 
         prior: How many binders the background counts for, > 0.
     """
     return torch.log((total / density + prior) / (n + prior))
-
-
-@dataclass(frozen=True)
-class ChainBinders:
-    """Chains of one kind of the known binders of one epitope.
-
-    Attributes:
-        points: (R, D).
-        binder: (R,) long, which of the epitope's binders each belongs to.
-    """
-
-    points: Tensor
-    binder: Tensor

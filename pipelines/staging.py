@@ -81,7 +81,7 @@ def _gone(rest: str) -> bool:
     so a folder with its number was left by an earlier process (in a container all are number 1).
     """
     pid = rest.partition(".")[0]
-    if not pid.isdigit():
+    if not pid.isdecimal():
         return False
     if int(pid) == os.getpid():
         return True

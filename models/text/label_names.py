@@ -105,7 +105,7 @@ def spellings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from permutations(content)
     else:
         yield from (content[i:] + content[:i] for i in range(len(content)))
-    if len(content) == 2 and content[1].isdigit() and 1 <= int(content[1]) <= len(_ORDINALS):
+    if len(content) == 2 and content[1].isdecimal() and 1 <= int(content[1]) <= len(_ORDINALS):
         number = int(content[1])
         yield (_ORDINALS[number - 1], content[0])
         yield (_NUMERALS[number - 1], content[0])

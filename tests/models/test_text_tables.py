@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmtool.anatomy import BRAIN, BRAIN_LABELS
@@ -218,6 +218,7 @@ def test_twins() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=12), st.text(max_size=80))
+@example(["vertebra ²"], "second vertebra")
 def test_any_table_and_text(names: list[str], text: str) -> None:
     labels = table(*names)
     request = read(labels, text)

@@ -183,7 +183,7 @@ def _measured(own: NDArray[Any], *negatives: NDArray[Any]) -> tuple[float, ...]:
     out: list[float] = []
     for others in negatives:
         truth = np.r_[np.ones(len(own), bool), np.zeros(len(others), bool)]
-        out += areas(truth, np.r_[own, others])
+        out += areas(np.r_[own, others], truth)
     return tuple(out)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmtool.models.tcr.chain_space import CHAINS, PARTS, UNKNOWN, codes_of, letter_points
 from mmtool.models.tcr.density import log_ratio, squared_distances
+from mmtool.pipelines.evaluation.binding_measures import measure
 from mmtool.pipelines.training.tcr_data import Controls, Split, thinned
 from mmtool.receptors import Binder, Receptor
 
@@ -81,29 +82,15 @@ class Trial:
             row: list[float] = []
             for other in ((self.truth > -2) & ~hit, self.truth == -2):
                 asked = hit | other
-                row += areas(hit[asked], raw[asked, column])
+                row += areas(raw[asked, column], hit[asked])
             rows.append(row)
         return np.asarray(np.mean(rows, 0), np.float64)
 
 
-def areas(truth: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[float, float]:
-    """Area under the ROC curve, and up to 10 % false positives standardised after McClish.
-
-    Of equal scores half are taken to be in the right order.
-    """
-    both = [_areas(truth[np.lexsort((order, -score))]) for order in (truth, ~truth)]
-    whole, part = np.mean(both, 0)
-    return float(whole), float(part)
-
-
-def _areas(hit: NDArray[np.bool_]) -> tuple[float, float]:
-    """The same for the truth in the order of falling scores."""
-    found = np.cumsum(hit)[~hit]
-    positives, negatives = int(hit.sum()), int((~hit).sum())
-    first = max(1, round(0.1 * negatives))
-    part = 0.1 * found[:first].sum() / (positives * first)
-    low, high = 0.005, 0.1
-    return found.sum() / (positives * negatives), 0.5 * (1 + (part - low) / (high - low))
+def areas(scores: NDArray[np.floating], hit: NDArray[np.bool_]) -> tuple[float, float]:
+    """AUC and AUC0.1, see `measure`."""
+    found = measure(scores, hit)
+    return found["auc"], found["auc01"]
 
 
 def _weighted(weights: Tensor, parts: Tensor) -> Tensor:

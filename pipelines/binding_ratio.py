@@ -133,21 +133,20 @@ class KernelRatio:
         shape = (len(receptors), len(epitopes))
         found = {n: np.full(shape, np.nan, np.float32) for n in ("score", "percentile", "distance")}
         nearest = np.full(shape, -1, np.int64)
-        for chains, rows in _views(receptors).items():
-            for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
-                points = self._points([receptors[r] for r in some], chains)
-                density = self._density(points)
-                for columns in self._batches(epitopes, chains):
-                    batch = tuple(epitopes[c] for c in columns)
-                    known = self._side_by_side(batch)
-                    apart = self._apart(points, known)
-                    raw = self._raw(apart, known, density)
-                    near, which = self._nearest(apart, known)
-                    at = np.ix_(some, columns)
-                    found["score"][at] = self._calibrated(raw, chains).cpu()
-                    found["percentile"][at] = self._percentile(raw, batch, chains)
-                    found["distance"][at] = near.cpu()
-                    nearest[at] = known.places[which].cpu()
+        for chains, some in _alike(receptors):
+            points = self._points([receptors[r] for r in some], chains)
+            density = self._density(points)
+            for columns in self._batches(epitopes, chains):
+                batch = tuple(epitopes[c] for c in columns)
+                known = self._side_by_side(batch)
+                apart = self._apart(points, known)
+                raw = self._raw(apart, known, density)
+                near, which = self._nearest(apart, known)
+                at = np.ix_(some, columns)
+                found["score"][at] = self._calibrated(raw, chains).cpu()
+                found["percentile"][at] = self._percentile(raw, batch, chains)
+                found["distance"][at] = near.cpu()
+                nearest[at] = known.places[which].cpu()
         odds = np.log(self.config["prevalence"] / (1 - self.config["prevalence"]))
         return BindingScores(
             score=found["score"],
@@ -169,30 +168,28 @@ class KernelRatio:
         """Known binders by squared distance over the chains that the receptor has."""
         place = np.full((len(receptors), k), -1, np.int64)
         distance = np.full((len(receptors), k), np.nan, np.float32)
-        for chains, rows in _views(receptors).items():
+        for chains, some in _alike(receptors):
             if not self._answers(epitope, chains):
                 continue
             known = self._side_by_side((epitope,))
-            for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
-                points = self._points([receptors[r] for r in some], chains)
-                whole = self._distance(self._apart(points, known), known)
-                near, which = whole.topk(min(k, whole.shape[1]), largest=False)
-                n = near.shape[1]
-                distance[some, :n] = near.cpu()
-                place[some, :n] = known.places[which].cpu()
+            points = self._points([receptors[r] for r in some], chains)
+            whole = self._distance(self._apart(points, known), known)
+            near, which = whole.topk(min(k, whole.shape[1]), largest=False)
+            n = near.shape[1]
+            distance[some, :n] = near.cpu()
+            place[some, :n] = known.places[which].cpu()
         return place, distance
 
     def raw_scores(self, receptors: Sequence[Receptor], epitope: str) -> NDArray[np.float32]:
         """(N,) sums of log ratios before calibration, for training; NaN without a junction."""
         out = np.full(len(receptors), np.nan, np.float32)
-        for chains, rows in _views(receptors).items():
+        for chains, some in _alike(receptors):
             if not self._answers(epitope, chains):
                 continue
             known = self._side_by_side((epitope,))
-            for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
-                points = self._points([receptors[r] for r in some], chains)
-                raw = self._raw(self._apart(points, known), known, self._density(points))
-                out[some] = raw[:, 0].cpu()
+            points = self._points([receptors[r] for r in some], chains)
+            raw = self._raw(self._apart(points, known), known, self._density(points))
+            out[some] = raw[:, 0].cpu()
         return out
 
     def _answers(self, epitope: str, chains: str) -> bool:
@@ -266,24 +263,22 @@ class KernelRatio:
     def _side_by_side(self, epitopes: tuple[str, ...]) -> _Known:
         """The binders of some epitopes, found when first asked for."""
         if epitopes not in self._known:
-            places = torch.cat([self._places[e] for e in epitopes])
+            places = torch.cat([self._places[e] for e in epitopes]).to(self.device)
+            at = torch.full((len(self.binders),), -1, device=self.device)
+            at[places] = torch.arange(len(places), device=self.device)
             sizes = [len(self._places[e]) for e in epitopes]
             points, columns, binders, count = {}, {}, {}, {}
             for name, chain in self.chains.items():
                 rows = [self._rows[name][e] for e in epitopes]
                 every = torch.from_numpy(np.concatenate(rows)).to(self.device)
                 number = torch.tensor([len(r) for r in rows], device=self.device)
-                at = torch.full((len(self.binders),), -1, device=self.device)
-                at[places.to(self.device)] = torch.arange(len(places), device=self.device)
                 points[name], binders[name] = chain.points[every], at[chain.binder[every]]
                 columns[name] = torch.repeat_interleave(
                     torch.arange(len(epitopes), device=self.device), number
                 )
                 count[name] = number.float()
             bounds = (0, *np.cumsum(sizes).tolist())
-            self._known[epitopes] = _Known(
-                places.to(self.device), bounds, points, columns, binders, count
-            )
+            self._known[epitopes] = _Known(places, bounds, points, columns, binders, count)
         return self._known[epitopes]
 
     def _calibrated(self, raw: Tensor, chains: str) -> Tensor:
@@ -351,11 +346,13 @@ def _by_epitope(
     return {e: order[a:b] for e, (a, b) in zip(places, pairwise(bounds), strict=True)}
 
 
-def _views(receptors: Sequence[Receptor]) -> dict[str, list[int]]:
-    """Rows by the chains whose junctions they have: ``ab``, ``a``, ``b``."""
+def _alike(receptors: Sequence[Receptor]) -> Iterator[tuple[str, list[int]]]:
+    """Chains whose junctions are known (``ab``, ``a``, ``b``), and at most `_ROWS` such rows."""
     rows: dict[str, list[int]] = {}
     for row, receptor in enumerate(receptors):
         chains = "".join(c for c in CHAINS if getattr(receptor, f"cdr3_{c}"))
         if chains:
             rows.setdefault(chains, []).append(row)
-    return rows
+    for chains, every in rows.items():
+        for begin in range(0, len(every), _ROWS):
+            yield chains, every[begin : begin + _ROWS]

@@ -21,7 +21,6 @@ from mmtool.io.readers import hash_input, read_header
 from mmtool.io.writers.dicom_rtstruct import check_rtstruct_source
 from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.models.store import ModelFiles, resolve_model
-from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.channels import CaseScan, Reading, files_of, read_case
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.likeness import ranges_of, unlike_training
@@ -32,6 +31,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.segment_result import SegmentResult, Wanted
 from mmtool.pipelines.segmenter import Segmented, Segmenter, TextSegmenter
 from mmtool.pipelines.segmenters import channels_of, load_segmenter
+from mmtool.pipelines.task import ItemResult, model_facts
 from mmtool.types import ScanHeader, Volume
 
 _READER_BYTES = 64_000_000  # buffers, and libraries that are imported for a format
@@ -89,15 +89,7 @@ class SegmentTask:
         if self.options.html:
             niivue_source()  # an absent package is told of before any work
         self._loaded()
-        files = self._model()
-        return {
-            "model": files.name,
-            "weights_sha256": files.weights_sha256,
-            "use": files.card.get("use", "unknown"),
-            "format": files.format,
-            "files_sha256": files.card["sha256"],
-            "device": str(self._device),
-        }
+        return model_facts(self._model(), self._device)
 
     def _loaded(self) -> Segmenter:
         if self._segmenter is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mmtool.errors import MMToolError
+from mmtool.models.store import ModelFiles
 from mmtool.pipelines.samplesheet import BatchItem
 
 
@@ -44,6 +45,18 @@ class Task(Protocol):
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
         """Write the item's files into the folder ``out``."""
         ...
+
+
+def model_facts(files: ModelFiles, device: object) -> dict[str, Any]:
+    """What ``run.json`` says of a model and of what computed it."""
+    return {
+        "model": files.name,
+        "weights_sha256": files.weights_sha256,
+        "use": files.card.get("use", "unknown"),
+        "format": files.format,
+        "files_sha256": files.card["sha256"],
+        "device": str(device),
+    }
 
 
 @runtime_checkable

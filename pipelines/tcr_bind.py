@@ -17,13 +17,13 @@ from mmtool.io.limits import Limits
 from mmtool.io.readers.epitopes import Epitope
 from mmtool.io.readers.receptor_layout import shown
 from mmtool.models.store import ModelFiles, resolve_model
-from mmtool.pipelines.batch import ItemResult
 from mmtool.pipelines.binding_epitopes import given_epitopes, known_epitopes
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.receptor_rows import ReceptorTable
 from mmtool.pipelines.samplesheet import BatchItem
+from mmtool.pipelines.task import ItemResult, model_facts
 from mmtool.pipelines.tcr_bind_result import BindingRun
 from mmtool.pipelines.user_binders import read_binders
 
@@ -96,15 +96,7 @@ class BindTask:
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
         self._loaded()
-        files = self._model_files()
-        return {
-            "model": files.name,
-            "weights_sha256": files.weights_sha256,
-            "use": files.card.get("use", "unknown"),
-            "format": files.format,
-            "files_sha256": files.card["sha256"],
-            "device": str(self._device),
-        }
+        return model_facts(self._model_files(), self._device)
 
     def _loaded(self) -> BindingModel:
         if self._model is None:

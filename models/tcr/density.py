@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_TINY = 1e-12
+TINY = 1e-12  # no density is 0
 _CELLS = 8_000_000  # distances that are held at a time
 
 
@@ -25,13 +25,13 @@ def mean_kernel(points: Tensor, others: Tensor) -> Tensor:
 
 def background_density(points: Tensor, background: Tensor) -> Tensor:
     """(N,) density of receptors in general, never 0; both (.., D)."""
-    return mean_kernel(points, background) + _TINY
+    return mean_kernel(points, background) + TINY
 
 
 def own_density(background: Tensor) -> Tensor:
     """(M,) density at each of the background's own points, that point left out."""
     m = len(background)
-    return (mean_kernel(background, background) * m - 1).clamp(min=0) / max(1, m - 1) + _TINY
+    return (mean_kernel(background, background) * m - 1).clamp(min=0) / max(1, m - 1) + TINY
 
 
 def log_ratio(total: Tensor, n: Tensor | int, density: Tensor, prior: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import platform
@@ -17,6 +16,8 @@ from torch import Tensor
 
 from mmtool import __version__
 from mmtool.io.writers.json_file import write_json
+from mmtool.models.card import CONFIG, WEIGHTS
+from mmtool.models.files import hash_file
 from mmtool.models.tcr.chain_space import CHAINS
 from mmtool.models.tcr.reference import pack
 from mmtool.pipelines.binding_ratio import KernelRatio
@@ -231,10 +232,7 @@ def _card(
     binders: Sequence[Binder],
 ) -> dict[str, Any]:
     carried = sum(b.receptor.usable for b in binders)
-    hashes = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in ("model.safetensors", "config.json")
-    }
+    hashes = {name: hash_file(folder / name) for name in (WEIGHTS, CONFIG)}
     return {
         "task": "tcr-bind",
         "name": "kernel-ratio",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from mmtool.pipelines.binding_ratio import NETWORK, ChainReference, KernelRatio
 from mmtool.pipelines.training.tcr_data import Controls, Split, donors_apart, paired, thinned
 from mmtool.pipelines.training.tcr_tuning import ChainSettings, areas
 from mmtool.receptors import Binder, Receptor
-
-log = logging.getLogger(__name__)
 
 VIEWS = ("ab", "b", "a")
 _Raw = tuple[NDArray[Any], NDArray[Any]]  # held-out binders' and controls' raw scores
@@ -165,7 +162,8 @@ def _test_sets(
 ) -> tuple[list[Receptor], list[Receptor], list[Receptor]]:
     """Held-out binders of the epitope, those of other epitopes, and controls."""
     own = [b.receptor for b in asked if b.epitope == epitope]
-    others = [b.receptor for b in asked if b.epitope != epitope and b.receptor not in set(own)]
+    bound = set(own)
+    others = [b.receptor for b in asked if b.epitope != epitope and b.receptor not in bound]
     return own, others[:_NEGATIVES], list(tested.receptors[:_NEGATIVES])
 
 

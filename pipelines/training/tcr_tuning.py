@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmtool.models.tcr.chain_space import CHAINS, PARTS, UNKNOWN, codes_of, letter_points
-from mmtool.models.tcr.density import log_ratio, squared_distances
+from mmtool.models.tcr.density import TINY, log_ratio, squared_distances
 from mmtool.pipelines.evaluation.binding_measures import measure
 from mmtool.pipelines.training.tcr_data import Controls, Split, thinned
 from mmtool.receptors import Binder, Receptor
@@ -70,7 +70,7 @@ class Trial:
         """Log ratios of one chain, (N, E)."""
         weights = torch.tensor([settings.weights[p] for p in PARTS]) / settings.width
         kernel = torch.exp(-_weighted(weights, self.to_binders[chain]))
-        density = torch.exp(-_weighted(weights, self.to_background[chain])).mean(1)[:, None] + 1e-12
+        density = torch.exp(-_weighted(weights, self.to_background[chain])).mean(1)[:, None] + TINY
         binder = self.binder[chain]
         return log_ratio(kernel @ binder, binder.sum(0), density, settings.prior)
 

@@ -96,6 +96,22 @@ def tcr_bind(
     gzip: Annotated[
         bool, typer.Option("--gzip", help="Write binding.tsv.gz and evidence.tsv.gz.")
     ] = False,
+    attention: Annotated[
+        bool,
+        typer.Option(
+            "--attention",
+            help="Of a network (titan): what it looked at, per residue and atom, in attention.tsv "
+            "and as drawings of the epitopes.",
+        ),
+    ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Of a network (titan): how firm each score is, under dropout and under other "
+            "spellings of the molecule.",
+        ),
+    ] = False,
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,

@@ -49,7 +49,8 @@ class TitanOptions:
         negatives: Other epitopes that each receptor meets in a step, as often as they have binders.
         rate: Peak learning rate of Adam; it rises for a tenth of the steps and falls to 0.
         decay: Weight decay, uncoupled.
-        orders: SMILES of each epitope that training draws from; 1 for the canonical one.
+        orders: SMILES of each epitope that training draws from, beside the canonical one.
+        rewritten: Share of draws that are not the canonical SMILES.
         hidden: Share of receptors whose genes are hidden in a step, as many tables lack them.
         reversal: Share of receptors that are read backwards in a step.
         tunable: Train only the last so many tensors (see `Titan.free`); None for all.
@@ -70,6 +71,7 @@ class TitanOptions:
     rate: float = 2e-3
     decay: float = 1e-2
     orders: int = 16
+    rewritten: float = 0.5
     hidden: float = 0.1
     reversal: float = 0.0
     tunable: int | None = None
@@ -101,7 +103,7 @@ class PairSet:
         codes: (N, T) uint8 numbers of the receptors' residues.
         bare: (N, T) uint8 the same receptors without their genes.
         epitope: (N,) index below E.
-        spelled: For each epitope its tokens, in several orders.
+        spelled: For each epitope its tokens, canonical first, then in other orders.
         bound: For each receptor the epitopes that it is known to bind.
     """
 
@@ -152,10 +154,8 @@ def pair_set(pairs: Sequence[Binder], options: TitanOptions) -> PairSet:
 def _spelled(epitope: str, options: TitanOptions) -> list[list[int]]:
     if options.spelling == "letters":
         return [epitope_numbers(epitope, "letters")]
-    if options.orders == 1:
-        orders = [peptide_smiles(epitope)]
-    else:
-        orders = sorted(set(random_smiles(epitope, options.orders, options.seed)))
+    orders = random_smiles(epitope, options.orders, options.seed) if options.rewritten else []
+    orders = [peptide_smiles(epitope), *sorted(set(orders))]
     return [epitope_numbers(smiles, "smiles") for smiles in orders]
 
 
@@ -252,7 +252,7 @@ def _step(
     """Loss of one step: each receptor with its epitope, and with those of other rows."""
     own = data.epitope[rows]
     there, place = torch.unique(own, return_inverse=True)
-    tokens = padded([_drawn(data.spelled[e], draw) for e in there.tolist()])
+    tokens = padded([_drawn(data.spelled[e], options, draw) for e in there.tolist()])
     codes = _augmented(data, rows, options, draw)
     receptors = network.encode_receptors(codes.to(device))
     epitopes = network.encode_epitopes(tokens.to(device))
@@ -273,8 +273,9 @@ def _step(
     return torch.nn.functional.binary_cross_entropy_with_logits(logit, truth, weight)
 
 
-def _drawn(orders: list[list[int]], draw: np.random.Generator) -> list[int]:
-    return orders[int(draw.integers(len(orders)))]
+def _drawn(orders: list[list[int]], options: TitanOptions, draw: np.random.Generator) -> list[int]:
+    rewritten = len(orders) > 1 and draw.random() < options.rewritten
+    return orders[int(draw.integers(1, len(orders)))] if rewritten else orders[0]
 
 
 def _augmented(

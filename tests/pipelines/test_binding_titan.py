@@ -81,15 +81,15 @@ def test_training_finds_a_planted_motif(trained: Titan) -> None:
 
 
 def test_a_stopped_run_ends_as_the_whole_one(tmp_path: Path, trained: Titan) -> None:
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(epoch: int, network: Titan) -> None:
         if epoch == 3:
-            raise Stopped
+            raise StoppedError
 
     known, file = _planted(200, 0), tmp_path / "checkpoint.pt"
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train_titan(known, SMALL, checkpoint=file, after_epoch=stop)
     lines: list[str] = []
     again = train_titan(known, SMALL, checkpoint=file, tell=lines.append)
@@ -171,7 +171,7 @@ def test_attention_tells_residues_and_atoms() -> None:
 
 def test_spread_is_the_same_for_each_row_alone() -> None:
     model = _smiles_model()
-    some = [r for r in RECEPTORS[:3]]
+    some = RECEPTORS[:3]
     spread = model.spread(some, [FLU, CMV])
     assert (spread.dropout > 0).all()
     assert (spread.spelling > 0).all()

@@ -58,14 +58,14 @@ class TitanOptions:
     """
 
     spelling: str = "smiles"
-    form: str = "domain"
+    form: str = "junction"
     filters: int = 32
     attention: int = 32
     dense: tuple[int, ...] = (128, 64)
     dropout: float = 0.3
     least: int = 5
-    most: int = 400
-    epochs: int = 10
+    most: int = 200
+    epochs: int = 20
     batch: int = 128
     negatives: int = 3
     rate: float = 2e-3
@@ -103,6 +103,7 @@ class PairSet:
         codes: (N, T) uint8 numbers of the receptors' residues.
         bare: (N, T) uint8 the same receptors without their genes.
         epitope: (N,) index below E.
+        binds: (N,) bool.
         spelled: For each epitope its tokens, canonical first, then in other orders.
         bound: For each receptor the epitopes that it is known to bind.
     """
@@ -110,6 +111,7 @@ class PairSet:
     codes: Tensor
     bare: Tensor
     epitope: Tensor
+    binds: Tensor
     spelled: list[list[list[int]]]
     bound: list[frozenset[int]]
 
@@ -134,11 +136,14 @@ def beta_only(known: Sequence[Binder], options: TitanOptions) -> list[Binder]:
     return [pairs[place] for place in sorted(kept)]
 
 
-def pair_set(pairs: Sequence[Binder], options: TitanOptions) -> PairSet:
-    """Encode pairs."""
+def pair_set(
+    known: Sequence[Binder], options: TitanOptions, negatives: Sequence[Binder] = ()
+) -> PairSet:
+    """Encode known pairs, and pairs that are known not to bind."""
+    pairs = [*known, *negatives]
     names = {e: i for i, e in enumerate(dict.fromkeys(b.epitope for b in pairs))}
-    junctions: dict[str, set[int]] = {}
-    for b in pairs:
+    junctions: dict[str, set[int]] = {b.receptor.cdr3_b: set() for b in negatives}
+    for b in known:
         junctions.setdefault(b.receptor.cdr3_b, set()).add(names[b.epitope])
     receptors = [b.receptor for b in pairs]
     bare = [Receptor(cdr3_b=r.cdr3_b) for r in receptors]
@@ -146,6 +151,7 @@ def pair_set(pairs: Sequence[Binder], options: TitanOptions) -> PairSet:
         receptor_codes(receptors, options.form),
         receptor_codes(bare, options.form),
         torch.tensor([names[b.epitope] for b in pairs]),
+        torch.arange(len(pairs)) < len(known),
         [_spelled(e, options) for e in names],
         [frozenset(junctions[r.cdr3_b]) for r in receptors],
     )
@@ -163,6 +169,7 @@ def train_titan(
     known: Sequence[Binder],
     options: TitanOptions,
     *,
+    negatives: Sequence[Binder] = (),
     device: torch.device | None = None,
     start: Titan | None = None,
     checkpoint: Path | None = None,
@@ -174,6 +181,7 @@ def train_titan(
     Args:
         known: Known binders; only their beta chains are read.
         options: See there.
+        negatives: Pairs that are known not to bind, as they are.
         device: Where to compute; the CPU if None.
         start: Network whose weights training starts from.
         checkpoint: File that is written after each epoch, and that a stopped run goes on from.
@@ -185,7 +193,7 @@ def train_titan(
     """
     device = device or torch.device("cpu")
     torch.manual_seed(options.seed)
-    data = pair_set(beta_only(known, options), options)
+    data = pair_set(beta_only(known, options), options, negatives)
     network = Titan(options.size).to(device)
     if start is not None:
         network.load_state_dict(start.state_dict())
@@ -256,21 +264,36 @@ def _step(
     codes = _augmented(data, rows, options, draw)
     receptors = network.encode_receptors(codes.to(device))
     epitopes = network.encode_epitopes(tokens.to(device))
-    # Epitopes of other rows come up as often as they have pairs, so that none is likelier a
-    # priori; those that the receptor binds are passed over.
+    first, second = _other_epitopes(data, rows, there, place, options, draw)
+    truth = torch.cat([data.binds[rows], torch.zeros(len(first), dtype=torch.bool)]).float()
+    first = torch.cat([torch.arange(len(rows)), first]).to(device)
+    second = torch.cat([place, second]).to(device)
+    logit = network(receptors.take(first), epitopes.take(second)).logit
+    weight = torch.where(truth == 1, float(max(1, options.negatives)), 1.0)  # both count the same
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        logit, truth.to(device), weight.to(device)
+    )
+
+
+def _other_epitopes(
+    data: PairSet,
+    rows: NDArray[np.int64],
+    there: Tensor,
+    place: Tensor,
+    options: TitanOptions,
+    draw: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Negatives of a step: places of receptors among the rows, of epitopes among those there.
+
+    Epitopes of other rows come up as often as they have pairs, so that none is likelier a priori;
+    those that the receptor binds are passed over.
+    """
     others = draw.integers(len(rows), size=(len(rows), options.negatives))
     first = torch.arange(len(rows)).repeat_interleave(options.negatives)
     second = place[others.reshape(-1)]
     pairs = zip(first.tolist(), there[second].tolist(), strict=True)
     free = torch.tensor([e not in data.bound[rows[r]] for r, e in pairs], dtype=torch.bool)
-    first = torch.cat([torch.arange(len(rows)), first[free]]).to(device)
-    second = torch.cat([place, second[free]]).to(device)
-    truth = torch.zeros(len(first), device=device)
-    truth[: len(rows)] = 1
-    logit = network(receptors.take(first), epitopes.take(second)).logit
-    weight = torch.ones_like(truth)
-    weight[: len(rows)] = options.negatives  # both labels count the same
-    return torch.nn.functional.binary_cross_entropy_with_logits(logit, truth, weight)
+    return first[free], second[free]
 
 
 def _drawn(orders: list[list[int]], options: TitanOptions, draw: np.random.Generator) -> list[int]:

@@ -125,6 +125,17 @@ def test_pairs_are_of_beta_chains_and_bounded() -> None:
     assert pair_set(both, SMALL).bound == [frozenset({0, 1})] * 2
 
 
+def test_given_negatives_are_learned_from() -> None:
+    known = _planted(100, 0)
+    swapped = [Binder(b.receptor, CMV if b.epitope == FLU else FLU) for b in known]
+    data = pair_set(known, SMALL, swapped)
+    assert data.binds.tolist() == [True] * 200 + [False] * 200
+    network = train_titan(known, replace(SMALL, negatives=0, epochs=8), negatives=swapped)
+    raw = _model(network).raw_scores([b.receptor for b in known], [FLU, CMV])
+    own = np.array([b.epitope == FLU for b in known])
+    assert ((raw[:, 0] > raw[:, 1]) == own).mean() > 0.9
+
+
 def test_answers_of_rows_stand_alone(trained: Titan) -> None:
     model = _model(trained)
     asked = [*RECEPTORS, Receptor(), Receptor(cdr3_a="CAGAGSQGNLIF")]

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmtool.models.tcr.levenshtein import PairIndex, edits, lengths, smallest
+from mmtool.models.tcr.levenshtein import PairIndex, edits, lengths, shares, smallest
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.receptors import Binder, BindingScores, Receptor
 
+NETWORK = "levenshtein_knn"
+_ROWS = 256  # receptors that are compared at a time
 _TRIES = 20  # draws of an epitope that a receptor is not known to bind
 
 
@@ -56,8 +58,10 @@ class LevenshteinKnn:
         score = np.full(shape, np.nan, np.float32)
         nearest = np.full(shape, -1, np.int64)
         distance = np.full(shape, np.nan, np.float32)
+        for begin in range(0, len(receptors), _ROWS):
+            rows = slice(begin, begin + _ROWS)
+            score[rows] = self._log_odds(receptors[rows], epitopes)
         for column, epitope in enumerate(epitopes):
-            score[:, column] = self._log_odds(receptors, epitope)
             place, apart = self.neighbours(receptors, epitope, 1)
             nearest[:, column], distance[:, column] = place[:, 0], apart[:, 0]
         return BindingScores(
@@ -93,16 +97,20 @@ class LevenshteinKnn:
             distance[rows, :n] = (near / lengths(asked))[back]
         return place, distance
 
-    def _log_odds(self, receptors: Sequence[Receptor], epitope: str) -> NDArray[np.float32]:
-        out = np.full(len(receptors), np.nan, np.float32)
+    def _log_odds(
+        self, receptors: Sequence[Receptor], epitopes: Sequence[str]
+    ) -> NDArray[np.float32]:
+        out = np.full((len(receptors), len(epitopes)), np.nan, np.float32)
         for chain, rows in _by_chain(receptors).items():
             pairs = self._chain_pairs(chain)
             if not rows or all(labels.all() for labels in pairs.labels):
                 continue  # without negatives every neighbour would be a binder
             asked, back = _distinct([getattr(receptors[r], chain) for r in rows])
             k = min(self.k, sum(len(labels) for labels in pairs.labels))
-            found = pairs.positive_share(asked, epitope, k, torch.get_num_threads()) * k
-            out[rows] = np.log((found + 0.5) / (k - found + 0.5))[back]
+            near = pairs.neighbours(asked, k, torch.get_num_threads())
+            for column, epitope in enumerate(epitopes):
+                found = shares(near.of(epitope), k) * k
+                out[rows, column] = np.log((found + 0.5) / (k - found + 0.5))[back]
         return out
 
     def _chain_pairs(self, chain: str) -> PairIndex:

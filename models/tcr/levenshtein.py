@@ -65,7 +65,7 @@ class Neighbours:
         """
         # Times both lengths all distances of a query are whole numbers, and ties are ties.
         near, labels, size = self.near[rows], self.labels[rows], self.size[rows, None]
-        count, groups, k = near.shape
+        count, k = near.shape[0], near.shape[2]
         apart = edits([epitope], self.epitopes)[0].astype(np.int64)
         order = np.argsort(apart, kind="stable")
         apart = apart[order]

@@ -37,6 +37,13 @@ class Recipe(StrEnum):
     tumor = "tumor"
 
 
+class BindingRecipe(StrEnum):
+    """What can be trained for receptors."""
+
+    kernel_ratio = "kernel-ratio"
+    knn = "knn"
+
+
 train_app = typer.Typer(
     help="Train a model. Example: mmtool train segment --data maps -o runs/brain",
     no_args_is_help=True,
@@ -154,12 +161,15 @@ def train_tcr_bind(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Of the model.")],
+    recipe: Annotated[
+        BindingRecipe, typer.Option(help="Which model to train.")
+    ] = BindingRecipe.kernel_ratio,
     carry: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SOURCE",
             help="Collection whose sequences the model may carry as evidence; repeatable. Of all "
-            "others only points go into the model.  [default: IEDB]",
+            "others kernel-ratio takes points only, knn nothing.  [default: IEDB]",
         ),
     ] = None,
     splits: Annotated[
@@ -176,11 +186,13 @@ def train_tcr_bind(
     Example: mmtool train tcr-bind --data binders.tsv.gz --controls blood.tsv.gz -o runs/tcr
 
     The weights of loops, widths and priors are chosen on studies held out, the scores are
-    calibrated on others, and the model is then made from all binders.
+    calibrated on others, and the model is then made from all binders. knn: the number of neighbours
+    is chosen likewise.
     """
     del debug
     from mmtool.pipelines.devices import set_threads
-    from mmtool.pipelines.training.tcr_bind import BindingTraining, train_binding_model
+    from mmtool.pipelines.training.tcr_card import BindingTraining
+    from mmtool.pipelines.training.tcr_recipes import RECIPES
 
     set_threads(threads)
     options = BindingTraining(
@@ -196,4 +208,4 @@ def train_tcr_bind(
         if not quiet:
             typer.echo(line, err=True)
 
-    typer.echo(str(train_binding_model(options, tell)))
+    typer.echo(str(RECIPES[recipe.value](options, tell)))

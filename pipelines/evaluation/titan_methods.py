@@ -1,0 +1,210 @@
+"""Methods that TITAN's test compares: each is fitted to the training pairs of a fold alone.
+
+Another method is one more function from training pairs to a scorer, and a line in `METHODS`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmtool.models.tcr.chain_space import PARTS, ChainSpace, codes_of, make_space
+from mmtool.models.tcr.density import background_density, log_ratio, squared_distances
+from mmtool.models.tcr.germline import V_PLACES
+from mmtool.models.tcr.levenshtein import Neighbours, PairIndex, shares
+from mmtool.pipelines.evaluation.binding_measures import measure
+from mmtool.receptors import Receptor
+
+Floats = NDArray[np.float64]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """CDR3 of a beta chain, peptide, and whether they bind."""
+
+    cdr3: str
+    epitope: str
+    binds: bool
+
+
+Scorer = Callable[[Sequence[LabelledPair]], Floats]  # (N,); it doesn't look at `binds`
+Method = Callable[[Sequence[LabelledPair], int], Scorer]  # training pairs, seed
+
+_NUMBERS = tuple(range(1, 26, 2))  # of neighbours, those that TITAN tried
+_WIDTHS = (7.0, 10.0, 15.0, 21.0)
+_PRIOR = 5.0  # binders that the background counts for
+_BACKGROUND, _DIMENSIONS = 4000, 96
+_INNER = 10  # a tenth of the training receptors chooses
+_ROWS = 1024
+# tcrdist's own weights of the junction: three times what it does not trim.
+_WEIGHTS = dict.fromkeys(PARTS, 0.0) | {"middle": 3.0, "join": 3.0}
+
+
+def prior(train: Sequence[LabelledPair], seed: int) -> Scorer:
+    """Share of positives among an epitope's training pairs; the receptor is not looked at."""
+    del seed
+    pairs = Counter(p.epitope for p in train)
+    binders = Counter(p.epitope for p in train if p.binds)
+    rate = {e: binders[e] / n for e, n in pairs.items()}
+    typical = binders.total() / len(train)
+    return lambda pairs: np.array([rate.get(p.epitope, typical) for p in pairs])
+
+
+def knn(train: Sequence[LabelledPair], seed: int) -> Scorer:
+    """TITAN's nearest neighbours; their number is the one of best pooled AUC in the training."""
+    inner, held = _inner(train, seed)
+    labels = np.array([p.binds for p in held])
+    nearest = _nearest_labels(inner, held)
+    k = max(_NUMBERS, key=lambda n: measure(shares(nearest, n), labels)["auc"])
+    return lambda pairs: shares(_nearest_labels(train, pairs), k)
+
+
+def kernel(train: Sequence[LabelledPair], seed: int) -> Scorer:
+    """The default model's density ratio over the junction of the beta chain alone.
+
+    The background is the training receptors; the width of the kernel is the one of best mean AUC
+    over epitopes in the training. No share of positives enters it.
+    """
+    inner, held = _inner(train, seed)
+    rows = both_labels(held)
+    labels = np.array([p.binds for p in held])
+
+    def level(width: float) -> float:
+        scores = _Kernel.fit(inner, width, seed)(held)
+        return float(np.mean([measure(scores[r], labels[r])["auc"] for r in rows]))
+
+    return _Kernel.fit(train, max(_WIDTHS, key=level), seed)
+
+
+def kernel_and_prior(train: Sequence[LabelledPair], seed: int) -> Scorer:
+    """`kernel` plus the log odds of `prior`: what pooled AUC gains by the epitope alone."""
+    ratio, rate = kernel(train, seed), prior(train, seed)
+
+    def score(pairs: Sequence[LabelledPair]) -> Floats:
+        share = np.clip(rate(pairs), 1e-3, 1 - 1e-3)
+        return np.asarray(ratio(pairs) + np.log(share / (1 - share)), np.float64)
+
+    return score
+
+
+METHODS: Mapping[str, Method] = {
+    "prior": prior,
+    "knn": knn,
+    "kernel-ratio": kernel,
+    "kernel-ratio and prior": kernel_and_prior,
+}
+
+
+def _inner(
+    train: Sequence[LabelledPair], seed: int
+) -> tuple[list[LabelledPair], list[LabelledPair]]:
+    """The training pairs without a tenth of their receptors, and those of that tenth."""
+    names = sorted({p.cdr3 for p in train})
+    order = np.random.default_rng(seed).permutation(len(names))
+    held = {names[i] for i in order[: len(names) // _INNER].tolist()}
+    return [p for p in train if p.cdr3 not in held], [p for p in train if p.cdr3 in held]
+
+
+def both_labels(pairs: Sequence[LabelledPair]) -> list[NDArray[np.intp]]:
+    """Rows of each epitope that has pairs of both labels."""
+    names = np.array([p.epitope for p in pairs])
+    binds = np.array([p.binds for p in pairs])
+    groups = [np.flatnonzero(names == name) for name in np.unique(names)]
+    return [rows for rows in groups if 0 < binds[rows].sum() < len(rows)]
+
+
+def _nearest_labels(
+    train: Sequence[LabelledPair], pairs: Sequence[LabelledPair]
+) -> NDArray[np.int8]:
+    """Labels of the nearest training pairs of each pair, nearest first, (N, k)."""
+    index = PairIndex.of(
+        [p.epitope for p in train], [p.cdr3 for p in train], [int(p.binds) for p in train]
+    )
+    out = np.full((len(pairs), _NUMBERS[-1]), -1, np.int8)
+    asked = list(dict.fromkeys(p.cdr3 for p in pairs))
+    for begin in range(0, len(asked), _ROWS):
+        place = {s: i for i, s in enumerate(asked[begin : begin + _ROWS])}
+        near = index.neighbours(list(place), _NUMBERS[-1], torch.get_num_threads())
+        _fill(out, near, pairs, place)
+    return out
+
+
+def _fill(
+    out: NDArray[np.int8],
+    near: Neighbours,
+    pairs: Sequence[LabelledPair],
+    place: Mapping[str, int],
+) -> None:
+    of: dict[str, list[int]] = {}
+    for row, pair in enumerate(pairs):
+        if pair.cdr3 in place:
+            of.setdefault(pair.epitope, []).append(row)
+    for epitope, rows in of.items():
+        found = near.of(epitope, np.array([place[pairs[r].cdr3] for r in rows]))
+        out[rows, : found.shape[1]] = found
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """Density of an epitope's binders over that of the training receptors.
+
+    Attributes:
+        space: Where the junctions lie.
+        background: (M, D).
+        points: (R, D) of the binders.
+        bound: (R, E) 1 where a binder is one of the epitope.
+        epitopes: Epitope -> its number.
+    """
+
+    space: ChainSpace
+    background: Tensor
+    points: Tensor
+    bound: Tensor
+    epitopes: Mapping[str, int]
+
+    @classmethod
+    def fit(cls, train: Sequence[LabelledPair], width: float, seed: int) -> _Kernel:
+        names = sorted({p.cdr3 for p in train})
+        order = np.random.default_rng(seed).permutation(len(names))[:_BACKGROUND]
+        general = _codes([names[i] for i in order.tolist()])
+        space = make_space(general, _WEIGHTS, width, _DIMENSIONS)
+        binders = [p for p in train if p.binds]
+        epitopes = {e: i for i, e in enumerate(sorted({p.epitope for p in binders}))}
+        return cls(
+            space,
+            space.points(general),
+            space.points(_codes([p.cdr3 for p in binders])),
+            torch.nn.functional.one_hot(
+                torch.tensor([epitopes[p.epitope] for p in binders]), len(epitopes)
+            ).float(),
+            epitopes,
+        )
+
+    def __call__(self, pairs: Sequence[LabelledPair]) -> Floats:
+        """Log ratios; 0, which is no evidence, for an epitope without binders."""
+        out = np.zeros(len(pairs))
+        count = self.bound.sum(0)
+        for begin in range(0, len(pairs), _ROWS):
+            some = pairs[begin : begin + _ROWS]
+            points = self.space.points(_codes([p.cdr3 for p in some]))
+            density = background_density(points, self.background)[:, None]
+            total = squared_distances(points, self.points).neg_().exp_() @ self.bound
+            ratio = log_ratio(total, count, density, _PRIOR).numpy()
+            rows = [i for i, p in enumerate(some) if p.epitope in self.epitopes]
+            columns = [self.epitopes[some[i].epitope] for i in rows]
+            out[np.array(rows, np.intp) + begin] = ratio[rows, columns]
+        return out
+
+
+def _codes(junctions: Sequence[str]) -> NDArray[np.int64]:
+    """Letters in their places; those of the V gene, whose weights are 0, are any letter."""
+    codes = codes_of([Receptor(cdr3_b=s) for s in junctions], "b")
+    codes[:, :V_PLACES] = 0
+    return codes

@@ -10,7 +10,7 @@ from mmtool.errors import ModelError
 from mmtool.models.card import OWN
 from mmtool.models.store import ModelFiles, load_state
 from mmtool.models.tcr.reference import unpack
-from mmtool.pipelines import binding_knn, binding_ratio
+from mmtool.pipelines import binding_knn, binding_ratio, binding_titan
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.receptors import Binder
 
@@ -47,8 +47,14 @@ def _kernel_ratio(files: ModelFiles, device: torch.device) -> BindingModel:
     return binding_ratio.load_kernel_ratio(files.config, state, str(files.folder))
 
 
+def _titan(files: ModelFiles, device: torch.device) -> BindingModel:
+    state = load_state(files, device=str(device))
+    return binding_titan.load_titan(files.config, state, str(files.folder))
+
+
 # What a config calls the network -> what builds it.
 _NETWORKS: Mapping[str, Callable[[ModelFiles, torch.device], BindingModel]] = {
     binding_knn.NETWORK: _knn,
     binding_ratio.NETWORK: _kernel_ratio,
+    binding_titan.NETWORK: _titan,
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmtool import __version__
@@ -17,6 +18,7 @@ from mmtool.models.card import CARD, CONFIG, WEIGHTS
 from mmtool.models.files import hash_file
 from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean
 from mmtool.pipelines.training.tcr_fit import MEASURES, FitOptions, Quality
+from mmtool.pipelines.training.titan import TitanOptions
 from mmtool.receptors import Binder, Receptor
 
 Tell = Callable[[str], None]
@@ -34,6 +36,9 @@ class BindingTraining:
             the points go into the model.
         splits: Sets of studies held out, to choose settings by; as many others calibrate.
         fit: How large the model is.
+        titan: How TITAN's network is made and trained.
+        start: TITAN model whose weights training starts from, by name or folder.
+        device: Where a network computes.
         seed: Of the splits and draws.
     """
 
@@ -43,6 +48,9 @@ class BindingTraining:
     carry: tuple[str, ...] = ("IEDB",)
     splits: int = 3
     fit: FitOptions = field(default_factory=FitOptions)
+    titan: TitanOptions = field(default_factory=TitanOptions)
+    start: str | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
 
 

@@ -153,7 +153,7 @@ def validate(
                 quality[view][epitope].append(measured(*raw))
             apart = [-pairs.neighbours(s, epitope, 1)[1][:, 0] for s in sets]
             nearest[epitope].append(measured(*apart))
-    calibration = {view: _logistic(rows) for view, rows in scores.items()}
+    calibration = {view: logistic(rows) for view, rows in scores.items()}
     return Validation(calibration, quality, nearest, len(splits))
 
 
@@ -185,7 +185,7 @@ def measured(own: NDArray[Any], *negatives: NDArray[Any]) -> tuple[float, ...]:
     return tuple(out)
 
 
-def _logistic(rows: Sequence[_Raw]) -> list[float]:
+def logistic(rows: Sequence[_Raw]) -> list[float]:
     """Slope and intercept from raw score to log likelihood ratio, binders against controls.
 
     Each epitope counts the same, and in it binders as much as controls.

@@ -11,11 +11,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pathlib import Path
 
 from mmtool.errors import InputError
 from mmtool.models.store import resolve_model
@@ -51,7 +51,7 @@ from mmtool.pipelines.training.tcr_fit import (
     test_sets,
 )
 from mmtool.pipelines.training.titan import TitanOptions, beta_only, train_titan
-from mmtool.receptors import Binder, Receptor
+from mmtool.receptors import Binder
 
 log = logging.getLogger(__name__)
 _CONTROLS = 400  # receptors that percentiles are taken among
@@ -69,7 +69,7 @@ def train_titan_model(options: BindingTraining, tell: Tell = log.info) -> Path:
     begun = time.monotonic()
     known, controls = read_known(options.data), read_controls(options.controls)
     background, tested = donors_apart(controls)
-    how = replace(options.titan, seed=options.seed)
+    how = options.titan
     start = _start(options)
     options.out.mkdir(parents=True, exist_ok=True)
     _, testing = two_halves(known, options.seed)
@@ -95,7 +95,8 @@ def train_titan_model(options: BindingTraining, tell: Tell = log.info) -> Path:
     card = _card(model, own, options, round(time.monotonic() - begun))
     where = "one set of held-out studies; epochs and sizes were fixed on others"
     card["metrics"] = metrics({"b": quality}, {"b": nearest}, where)
-    return write_model(options.out, titan_tensors(model) | pack(own), model.config, card)
+    tensors = titan_tensors(model) | pack(own)
+    return write_model(options.out, tensors, model.config, card)
 
 
 def _start(options: BindingTraining) -> Titan | None:
@@ -182,7 +183,7 @@ def _card(
                 "n": sum(model.config["known"].values()),
             },
             {
-                "name": "memory CD8 T cells of ten donors, the control of the IMMREP22 workshop",
+                "name": "memory CD8 T cells of blood donors, the control of the IMMREP22 workshop",
                 "source": options.controls.name,
                 "licence": "none stated",
                 "use": "percentiles and calibration",

@@ -233,7 +233,8 @@ def titan_tensors(model: TitanBinding) -> dict[str, Tensor]:
     """Tensors of a model but its binders, as `load_titan` reads them; weights as float16."""
     state = model.network.state_dict()
     own = {_OWN + k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    return {k: v.contiguous().cpu() for k, v in own.items()} | {CONTROLS: model.controls.half()}
+    own[CONTROLS] = model.controls.half()
+    return {k: v.cpu().contiguous() for k, v in own.items()}
 
 
 def _whole(tensor: Tensor) -> Tensor:

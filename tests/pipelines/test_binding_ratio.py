@@ -15,12 +15,14 @@ from mmtool.pipelines.binding_knn import LevenshteinKnn
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
 from mmtool.pipelines.binding_ratio import KernelRatio
+from mmtool.pipelines.binding_titan import TitanBinding
 from mmtool.pipelines.training.tcr_card import BindingTraining
 from mmtool.pipelines.training.tcr_data import Controls, hold_out, random_splits, two_halves
 from mmtool.pipelines.training.tcr_fit import FitOptions, fit, seen_by
 from mmtool.pipelines.training.tcr_knn import NEIGHBOURS
 from mmtool.pipelines.training.tcr_recipes import RECIPES
 from mmtool.pipelines.training.tcr_tuning import START, areas
+from mmtool.pipelines.training.titan import TitanOptions
 from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
 
 V_A, V_B = ("TRAV27", "TRAV12-2", "TRAV38-2/DV8"), ("TRBV19", "TRBV7-9", "TRBV20-1")
@@ -203,6 +205,31 @@ def test_trained_neighbours_are_those_that_may_be_carried(tmp_path: Path) -> Non
     card = json.loads((tmp_path / "run/model/card.json").read_text())
     assert {m["baseline"]["name"] for m in card["metrics"]} == {"nearest binder"}
     assert "--recipe knn" in card["training"]["command"]
+
+
+@pytest.mark.slow
+def test_a_trained_titan_comes_back_from_its_folder(tmp_path: Path) -> None:
+    how = TitanOptions(spelling="letters", filters=4, attention=4, dense=(8,), epochs=2, batch=32)
+    options = replace(_options(tmp_path, "IEDB"), titan=how)
+    folder = RECIPES["titan"](options, lambda line: None)
+    model = load_binding_model(resolve_model("tcr-bind", str(folder)), torch.device("cpu"))
+    assert isinstance(model, TitanBinding)
+    assert set(model.epitopes) > set(EPITOPES)
+    assert {b.source for b in model.binders} == {"IEDB"}
+    draw = np.random.default_rng(9)
+    scores = model.score([_receptor(draw) for _ in range(20)], EPITOPES)
+    assert np.isfinite(scores.score).all()
+    assert np.isfinite(scores.percentile).all()
+    tuned = replace(
+        options, out=tmp_path / "tuned", start=str(folder), titan=replace(how, tunable=6, epochs=1)
+    )
+    again = load_binding_model(
+        resolve_model("tcr-bind", str(RECIPES["titan"](tuned, lambda line: None))),
+        torch.device("cpu"),
+    )
+    assert isinstance(again, TitanBinding)
+    for name, tensor in model.network.epitope.named_parameters():
+        assert torch.equal(tensor, again.network.epitope.get_parameter(name))
 
 
 def test_neighbours_need_a_collection_that_may_be_carried(tmp_path: Path) -> None:

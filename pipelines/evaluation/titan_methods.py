@@ -189,5 +189,5 @@ def _points(junctions: Sequence[str]) -> Tensor:
     """What tcrdist compares of the junctions, three times weighed, as points (N, D)."""
     codes = codes_of([Receptor(cdr3_b=s) for s in junctions], "b")
     begin, end = PARTS["middle"][0], PARTS["join"][1]
-    letters = torch.from_numpy(letter_points()).float() * _WEIGHT**0.5
+    letters: Tensor = torch.from_numpy(letter_points()).float() * _WEIGHT**0.5
     return letters[torch.from_numpy(codes[:, begin:end])].flatten(1)

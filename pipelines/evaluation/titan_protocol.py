@@ -158,7 +158,7 @@ class TitanProtocol:
         scores: list[FoldScore] = []
         for seed in self.seeds:
             positives = capped(known, seed)
-            if len({e for _, e in positives}) < self.folds:
+            if len({e for _, e in positives}) < 2 * self.folds:  # negatives need two
                 raise InputError(
                     f"{self.data}: too few epitopes with {_LEAST} binders for {self.folds} folds",
                     "known binders with a beta CDR3 and an epitope; --source chooses among them",

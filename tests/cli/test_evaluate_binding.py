@@ -86,10 +86,8 @@ def test_what_cannot_be_measured_is_told_in_a_line(
 
 
 def test_the_protocol_of_titan_fits_its_own_methods(binders: Path, tmp_path: Path, mmtool) -> None:
-    rows = [
-        (f"CASS{a}{b}{c}EQYF", e) for e in "ACDEFGHIKL" for a in "AST" for b in "GRP" for c in e
-    ]
-    rows += [(f"CASS{a}{e}{b}YEQYF", e) for e in "ACDEFGHIKL" for a in "AST" for b in "GRPL"]
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    rows = [(f"CASS{a}{e}{b}YEQYF", e) for e in letters for a in "ASTN" for b in "GRPL"]
     table = tmp_path / "known.csv"
     table.write_text("cdr3b,epitope\n" + "".join(f"{s},{e}LAGIGILTV\n" for s, e in rows))
     words = ("evaluate", "tcr-bind", "--data", table, "--protocol", "titan")

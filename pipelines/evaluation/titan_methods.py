@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmtool.models.tcr.chain_space import PARTS, ChainSpace, codes_of, make_space
-from mmtool.models.tcr.density import background_density, log_ratio, squared_distances
-from mmtool.models.tcr.germline import V_PLACES
+from mmtool.models.tcr.chain_space import PARTS, codes_of, letter_points
+from mmtool.models.tcr.density import TINY, log_ratio, squared_distances
 from mmtool.models.tcr.levenshtein import Neighbours, PairIndex, shares
 from mmtool.pipelines.evaluation.binding_measures import measure
 from mmtool.receptors import Receptor
@@ -40,11 +39,10 @@ Method = Callable[[Sequence[LabelledPair], int], Scorer]  # training pairs, seed
 _NUMBERS = tuple(range(1, 26, 2))  # of neighbours, those that TITAN tried
 _WIDTHS = (7.0, 10.0, 15.0, 21.0)
 _PRIOR = 5.0  # binders that the background counts for
-_BACKGROUND, _DIMENSIONS = 4000, 96
-_INNER = 10  # a tenth of the training receptors chooses
+_WEIGHT = 3.0  # of the junction without its ends, as in tcrdist
+_BACKGROUND = 4000
+_INNER, _MOST_INNER = 10, 1000  # a tenth of the training receptors chooses, at most so many
 _ROWS = 1024
-# tcrdist's own weights of the junction: three times what it does not trim.
-_WEIGHTS = dict.fromkeys(PARTS, 0.0) | {"middle": 3.0, "join": 3.0}
 
 
 def prior(train: Sequence[LabelledPair], seed: int) -> Scorer:
@@ -75,40 +73,28 @@ def kernel(train: Sequence[LabelledPair], seed: int) -> Scorer:
     inner, held = _inner(train, seed)
     rows = both_labels(held)
     labels = np.array([p.binds for p in held])
-
-    def level(width: float) -> float:
-        scores = _Kernel.fit(inner, width, seed)(held)
-        return float(np.mean([measure(scores[r], labels[r])["auc"] for r in rows]))
-
-    return _Kernel.fit(train, max(_WIDTHS, key=level), seed)
-
-
-def kernel_and_prior(train: Sequence[LabelledPair], seed: int) -> Scorer:
-    """`kernel` plus the log odds of `prior`: what pooled AUC gains by the epitope alone."""
-    ratio, rate = kernel(train, seed), prior(train, seed)
-
-    def score(pairs: Sequence[LabelledPair]) -> Floats:
-        share = np.clip(rate(pairs), 1e-3, 1 - 1e-3)
-        return np.asarray(ratio(pairs) + np.log(share / (1 - share)), np.float64)
-
-    return score
+    tried = _Kernel.of(inner, seed).scores(held, _WIDTHS)
+    level = [np.mean([measure(s[r], labels[r])["auc"] for r in rows]) for s in tried]
+    width = _WIDTHS[int(np.argmax(level))]
+    fitted = _Kernel.of(train, seed)
+    return lambda pairs: np.asarray(fitted.scores(pairs, (width,))[0], np.float64)
 
 
 METHODS: Mapping[str, Method] = {
     "prior": prior,
     "knn": knn,
     "kernel-ratio": kernel,
-    "kernel-ratio and prior": kernel_and_prior,
 }
+ADD_PRIOR = "kernel-ratio"  # what `prior` is added to, to show what pooled AUC gains by it
 
 
 def _inner(
     train: Sequence[LabelledPair], seed: int
 ) -> tuple[list[LabelledPair], list[LabelledPair]]:
-    """The training pairs without a tenth of their receptors, and those of that tenth."""
+    """The training pairs without some of their receptors, and those of these."""
     names = sorted({p.cdr3 for p in train})
     order = np.random.default_rng(seed).permutation(len(names))
-    held = {names[i] for i in order[: len(names) // _INNER].tolist()}
+    held = {names[i] for i in order[: min(len(names) // _INNER, _MOST_INNER)].tolist()}
     return [p for p in train if p.cdr3 not in held], [p for p in train if p.cdr3 in held]
 
 
@@ -156,55 +142,52 @@ class _Kernel:
     """Density of an epitope's binders over that of the training receptors.
 
     Attributes:
-        space: Where the junctions lie.
         background: (M, D).
         points: (R, D) of the binders.
         bound: (R, E) 1 where a binder is one of the epitope.
         epitopes: Epitope -> its number.
     """
 
-    space: ChainSpace
     background: Tensor
     points: Tensor
     bound: Tensor
     epitopes: Mapping[str, int]
 
     @classmethod
-    def fit(cls, train: Sequence[LabelledPair], width: float, seed: int) -> _Kernel:
+    def of(cls, train: Sequence[LabelledPair], seed: int) -> _Kernel:
         names = sorted({p.cdr3 for p in train})
         order = np.random.default_rng(seed).permutation(len(names))[:_BACKGROUND]
-        general = _codes([names[i] for i in order.tolist()])
-        space = make_space(general, _WEIGHTS, width, _DIMENSIONS)
         binders = [p for p in train if p.binds]
         epitopes = {e: i for i, e in enumerate(sorted({p.epitope for p in binders}))}
+        number = torch.tensor([epitopes[p.epitope] for p in binders])
         return cls(
-            space,
-            space.points(general),
-            space.points(_codes([p.cdr3 for p in binders])),
-            torch.nn.functional.one_hot(
-                torch.tensor([epitopes[p.epitope] for p in binders]), len(epitopes)
-            ).float(),
+            _points([names[i] for i in order.tolist()]),
+            _points([p.cdr3 for p in binders]),
+            torch.nn.functional.one_hot(number, len(epitopes)).float(),
             epitopes,
         )
 
-    def __call__(self, pairs: Sequence[LabelledPair]) -> Floats:
-        """Log ratios; 0, which is no evidence, for an epitope without binders."""
-        out = np.zeros(len(pairs))
-        count = self.bound.sum(0)
+    def scores(self, pairs: Sequence[LabelledPair], widths: Sequence[float]) -> Floats:
+        """Log ratios (W, N); 0, which is no evidence, for an epitope without binders."""
+        out = np.zeros((len(widths), len(pairs)))
         for begin in range(0, len(pairs), _ROWS):
             some = pairs[begin : begin + _ROWS]
-            points = self.space.points(_codes([p.cdr3 for p in some]))
-            density = background_density(points, self.background)[:, None]
-            total = squared_distances(points, self.points).neg_().exp_() @ self.bound
-            ratio = log_ratio(total, count, density, _PRIOR).numpy()
+            points = _points([p.cdr3 for p in some])
+            binders = squared_distances(points, self.points)
+            general = squared_distances(points, self.background)
             rows = [i for i, p in enumerate(some) if p.epitope in self.epitopes]
             columns = [self.epitopes[some[i].epitope] for i in rows]
-            out[np.array(rows, np.intp) + begin] = ratio[rows, columns]
+            for place, width in enumerate(widths):
+                total = torch.exp(binders / -width) @ self.bound
+                density = torch.exp(general / -width).mean(1)[:, None] + TINY
+                ratio = log_ratio(total, self.bound.sum(0), density, _PRIOR).numpy()
+                out[place, np.array(rows, np.intp) + begin] = ratio[rows, columns]
         return out
 
 
-def _codes(junctions: Sequence[str]) -> NDArray[np.int64]:
-    """Letters in their places; those of the V gene, whose weights are 0, are any letter."""
+def _points(junctions: Sequence[str]) -> Tensor:
+    """What tcrdist compares of the junctions, three times weighed, as points (N, D)."""
     codes = codes_of([Receptor(cdr3_b=s) for s in junctions], "b")
-    codes[:, :V_PLACES] = 0
-    return codes
+    begin, end = PARTS["middle"][0], PARTS["join"][1]
+    letters: Tensor = torch.from_numpy(letter_points()).float() * _WEIGHT**0.5
+    return letters[torch.from_numpy(codes[:, begin:end])].flatten(1)

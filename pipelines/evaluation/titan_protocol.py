@@ -25,6 +25,7 @@ from mmtool.io.writers.tables import Cell, write_tsv
 from mmtool.pipelines.binding_knn import shuffled_pairs
 from mmtool.pipelines.evaluation.binding_measures import measure
 from mmtool.pipelines.evaluation.titan_methods import (
+    ADD_PRIOR,
     METHODS,
     LabelledPair,
     Tell,
@@ -157,7 +158,7 @@ class TitanProtocol:
         scores: list[FoldScore] = []
         for seed in self.seeds:
             positives = capped(known, seed)
-            if len({e for _, e in positives}) < self.folds:
+            if len({e for _, e in positives}) < 2 * self.folds:  # negatives need two
                 raise InputError(
                     f"{self.data}: too few epitopes with {_LEAST} binders for {self.folds} folds",
                     "known binders with a beta CDR3 and an epitope; --source chooses among them",
@@ -205,8 +206,11 @@ class TitanProtocol:
     ) -> Iterator[FoldScore]:
         labels = np.array([p.binds for p in test])
         rows = both_labels(test)
-        for name in self.methods:
-            scores = METHODS[name](train, where[2])(test)
+        found = {name: METHODS[name](train, where[2])(test) for name in self.methods}
+        if ADD_PRIOR in found and "prior" in found:
+            share = np.clip(found["prior"], 1e-3, 1 - 1e-3)
+            found[f"{ADD_PRIOR} and prior"] = found[ADD_PRIOR] + np.log(share / (1 - share))
+        for name, scores in found.items():
             each = [measure(scores[r], labels[r])["auc"] for r in rows]
             pooled, macro = measure(scores, labels)["auc"], float(np.mean(each))
             words = ", ".join(map(str, where))

@@ -233,7 +233,7 @@ def train_tcr_bind(
     from mmtool.pipelines.devices import choose_device, set_threads
     from mmtool.pipelines.training.tcr_card import BindingTraining
     from mmtool.pipelines.training.tcr_recipes import RECIPES
-    from mmtool.pipelines.training.titan import TitanOptions
+    from mmtool.pipelines.training.titan_pairs import TitanOptions
 
     set_threads(threads)
     options = BindingTraining(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from mmtool.pipelines.binding_knn import shuffled_pairs
 from mmtool.pipelines.evaluation.binding_measures import measure
 from mmtool.pipelines.evaluation.titan_methods import (
     ADD_PRIOR,
+    FAST,
     METHODS,
     LabelledPair,
     Tell,
@@ -137,14 +139,16 @@ class TitanProtocol:
         sources: Collections whose binders are taken; all if there are none.
         methods: Names among `METHODS`.
         folds: How many; each is held out once.
+        first: Only so many of the folds; all if None.
         seeds: Of the cap, the folds and the negatives; each gives other folds.
         limits: Bounds of the reader.
     """
 
     data: Path
     sources: frozenset[str] = frozenset()
-    methods: Sequence[str] = tuple(METHODS)
+    methods: Sequence[str] = FAST
     folds: int = 10
+    first: int | None = None
     seeds: Sequence[int] = (0,)
     limits: Limits | None = None
 
@@ -164,7 +168,9 @@ class TitanProtocol:
                     "known binders with a beta CDR3 and an epitope; --source chooses among them",
                 )
             for split in SPLITS:
-                for number, parts in enumerate(parted(positives, split, self.folds, seed)):
+                for number, parts in enumerate(
+                    islice(parted(positives, split, self.folds, seed), self.first)
+                ):
                     for negatives in NEGATIVES:
                         train, test = (
                             with_negatives(part, known, negatives, seed * self.folds + number)

@@ -18,7 +18,7 @@ from mmtool.models.card import CARD, CONFIG, WEIGHTS
 from mmtool.models.files import hash_file
 from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean
 from mmtool.pipelines.training.tcr_fit import MEASURES, FitOptions, Quality
-from mmtool.pipelines.training.titan import TitanOptions
+from mmtool.pipelines.training.titan_pairs import TitanOptions
 from mmtool.receptors import Binder, Receptor
 
 Tell = Callable[[str], None]

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mmtool.models.tcr.reference import pack
 from mmtool.models.tcr.titan import Titan
 from mmtool.pipelines.binding_knn import LevenshteinKnn
 from mmtool.pipelines.binding_models import load_binding_model
-from mmtool.pipelines.binding_titan import NETWORK, TitanBinding, titan_tensors
+from mmtool.pipelines.binding_titan import TitanBinding, titan_tensors
 from mmtool.pipelines.training.tcr_card import (
     BindingTraining,
     Tell,
@@ -50,12 +50,12 @@ from mmtool.pipelines.training.tcr_fit import (
     seen_by,
     test_sets,
 )
-from mmtool.pipelines.training.titan import TitanOptions, beta_only, train_titan
+from mmtool.pipelines.training.titan import QUANTILES, train_titan, uncalibrated
+from mmtool.pipelines.training.titan_pairs import beta_only
 from mmtool.receptors import Binder
 
 log = logging.getLogger(__name__)
 _CONTROLS = 400  # receptors that percentiles are taken among
-_QUANTILES = 101
 _FAR = 100.0  # there is no binder to compare with
 
 
@@ -85,7 +85,9 @@ def train_titan_model(options: BindingTraining, tell: Tell = log.info) -> Path:
             checkpoint=options.out / f"{name}.pt",
             tell=tell,
         )
-        return _model(network, how, binders, options)
+        counts = Counter(b.epitope for b in beta_only(binders, how))
+        few, prevalence = options.fit.few, options.fit.prevalence
+        return uncalibrated(network, how, counts, few=few, prevalence=prevalence)
 
     quality, nearest, calibration = _measure(trained(split.train, "held-out"), split, tested)
     tell("training on all")
@@ -106,26 +108,6 @@ def _start(options: BindingTraining) -> Titan | None:
     if not isinstance(model, TitanBinding):
         raise InputError(f"--start {options.start}: no TITAN model", "give a folder of one")
     return model.network
-
-
-def _model(
-    network: Titan, how: TitanOptions, binders: Sequence[Binder], options: BindingTraining
-) -> TitanBinding:
-    """The network with its settings; scores are raw and there are no percentiles."""
-    counts = Counter(b.epitope for b in beta_only(binders, how))
-    config = {
-        "network": NETWORK,
-        "spelling": how.spelling,
-        "form": how.form,
-        "size": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(how.size).items()},
-        "known": dict(sorted(counts.items())),
-        "calibration": [1.0, 0.0],
-        "prevalence": options.fit.prevalence,
-        "few": options.fit.few,
-        "unseen_skill": None,
-        "quantiled": [],
-    }
-    return TitanBinding(config, network, torch.zeros(0, _QUANTILES), [])
 
 
 def _measure(
@@ -154,7 +136,7 @@ def _calibrated(
     tell(f"scoring {_CONTROLS} control receptors against {len(model.epitopes)} epitopes")
     some = [seen_by(r, "b") for r in background.receptors[:: _step(background)][:_CONTROLS]]
     raw = model.raw_scores(some, model.epitopes)
-    quantiles = np.quantile(raw, np.linspace(0, 1, _QUANTILES), axis=0).T
+    quantiles = np.quantile(raw, np.linspace(0, 1, QUANTILES), axis=0).T
     config = dict(model.config) | {"calibration": calibration, "quantiled": list(model.epitopes)}
     return replace(model, config=config, controls=torch.from_numpy(quantiles.astype(np.float32)))
 

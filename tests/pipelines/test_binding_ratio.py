@@ -22,7 +22,7 @@ from mmtool.pipelines.training.tcr_fit import FitOptions, fit, seen_by
 from mmtool.pipelines.training.tcr_knn import NEIGHBOURS
 from mmtool.pipelines.training.tcr_recipes import RECIPES
 from mmtool.pipelines.training.tcr_tuning import START, areas
-from mmtool.pipelines.training.titan import TitanOptions
+from mmtool.pipelines.training.titan_pairs import TitanOptions
 from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
 
 V_A, V_B = ("TRAV27", "TRAV12-2", "TRAV38-2/DV8"), ("TRBV19", "TRBV7-9", "TRBV20-1")

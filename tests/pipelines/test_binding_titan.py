@@ -15,7 +15,8 @@ from mmtool.models.tcr.reference import pack
 from mmtool.models.tcr.titan import Titan
 from mmtool.pipelines.binding_model import AttendingModel
 from mmtool.pipelines.binding_titan import TitanBinding, load_titan, titan_tensors
-from mmtool.pipelines.training.titan import TitanOptions, beta_only, pair_set, train_titan
+from mmtool.pipelines.training.titan import train_titan, uncalibrated
+from mmtool.pipelines.training.titan_pairs import TitanOptions, beta_only, pair_set
 from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
 
 SMALL = TitanOptions(
@@ -41,24 +42,10 @@ def trained() -> Titan:
 
 
 def _model(network: Titan, options: TitanOptions = SMALL) -> TitanBinding:
-    size = options.size
-    config = {
-        "network": "titan",
-        "spelling": options.spelling,
-        "form": options.form,
-        "size": {
-            **{n: getattr(size, n) for n in size.__dataclass_fields__},
-            "kernels": list(size.kernels),
-            "dense": list(size.dense),
-        },
-        "known": {FLU: 200, CMV: 150},
-        "calibration": [0.5, 1.0],
-        "prevalence": 0.01,
-        "few": 20,
-        "unseen_skill": None,
-        "quantiled": [FLU],
-    }
-    return TitanBinding(config, network, torch.linspace(-4, 4, 101)[None], KNOWN)
+    plain = uncalibrated(network, options, {FLU: 200, CMV: 150})
+    config = dict(plain.config) | {"calibration": [0.5, 1.0], "quantiled": [FLU]}
+    quantiles = torch.linspace(-4, 4, 101)[None]
+    return replace(plain, config=config, controls=quantiles, binders=KNOWN)
 
 
 def _smiles_model() -> TitanBinding:

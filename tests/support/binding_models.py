@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmtool.models.tcr.reference import pack
-from mmtool.pipelines.binding_titan import TitanBinding, titan_tensors
-from mmtool.pipelines.training.titan import TitanOptions, train_titan
+from mmtool.pipelines.binding_titan import titan_tensors
+from mmtool.pipelines.training.titan import train_titan, uncalibrated
+from mmtool.pipelines.training.titan_pairs import TitanOptions
 from mmtool.receptors import Binder, Receptor
 
 FLU, CMV, EBV = "GILGFVFTL", "NLVPMVATV", "GLCTLVAML"
@@ -49,20 +50,10 @@ def write_titan(folder: Path) -> Path:
     """A folder ``titan`` in ``folder``: a network that was trained for one epoch."""
     options = TitanOptions(filters=4, attention=4, dense=(8,), epochs=1, least=1, batch=4)
     network = train_titan(KNOWN, options)
-    size = asdict(options.size)
-    config = {
-        "network": "titan",
-        "spelling": options.spelling,
-        "form": options.form,
-        "size": {k: list(v) if isinstance(v, tuple) else v for k, v in size.items()},
-        "known": {FLU: 3, CMV: 2},
-        "calibration": [1.0, 0.0],
-        "prevalence": 0.01,
-        "few": 3,
-        "unseen_skill": None,
-        "quantiled": [FLU, CMV],
-    }
-    model = TitanBinding(config, network, torch.linspace(-1, 1, 11).repeat(2, 1), KNOWN)
+    plain = uncalibrated(network, options, {FLU: 3, CMV: 2}, few=3)
+    quantiles = torch.linspace(-1, 1, 11).repeat(2, 1)
+    config = dict(plain.config) | {"quantiled": [FLU, CMV]}
+    model = replace(plain, config=config, controls=quantiles, binders=KNOWN)
     return _write(folder / "titan", config, titan_tensors(model) | pack(KNOWN))
 
 

@@ -16,6 +16,7 @@ from mmtool.io.limits import Limits
 from mmtool.models.store import resolve_model
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
+from mmtool.pipelines.evaluation.binding_donors import donor_sentences
 from mmtool.pipelines.evaluation.binding_leaks import Leaks, find_leaks, receptor_frequency
 from mmtool.pipelines.evaluation.binding_measures import resample
 from mmtool.pipelines.evaluation.binding_pairs import (
@@ -204,6 +205,7 @@ def evaluate(
     for name, found in scored.items():
         told = leaks[name].sentences(pairs) + found.sentences()
         report.notes += [f"{name}: {line}" for line in told]
+    report.notes += donor_sentences(pairs)
     report.notes += report.warnings()
     return report
 

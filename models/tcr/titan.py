@@ -93,34 +93,43 @@ class MultiScale(nn.Module):
             for kernel in size.kernels
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(size.filters) for _ in size.kernels)
-        self.dropout = SharedDropout(size.dropout)
+        self.dropouts = nn.ModuleList(SharedDropout(size.dropout) for _ in size.kernels)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """(N, T, channels), 0 at padding, to one (N, T, width) for each scale."""
         across = x.transpose(1, 2)
         scales = [x]
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            dropped = self.dropout(convolution(across).relu(), 1)
+        layers = zip(self.convolutions, self.dropouts, self.norms, strict=True)
+        for convolution, dropout, norm in layers:
+            dropped = dropout(convolution(across).relu())
             scales.append(norm(dropped).transpose(1, 2) * mask[..., None])
         return tuple(scales)
 
 
 class SharedDropout(nn.Module):
-    """Dropout; in `sampling` one mask for all rows, so that no row depends on the others."""
+    """Dropout; while sampling, the same channels for all rows until the next draw.
+
+    So a network with some channels dropped judges each row as if it stood alone.
+    """
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
-        self.sampling: torch.Generator | None = None
+        self.generator: torch.Generator | None = None
+        self.kept: Tensor | None = None
 
-    def forward(self, x: Tensor, channels: int) -> Tensor:
-        """Drop values of (N, C, ...), or, while sampling, whole channels of all rows alike."""
-        if self.sampling is None:
+    def sample(self, generator: torch.Generator | None) -> None:
+        """Draw anew at the next call; None ends the sampling."""
+        self.generator, self.kept = generator, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop values of (N, C, ...), or, while sampling, whole channels C of all rows alike."""
+        if self.generator is None:
             return nn.functional.dropout(x, self.share, self.training)
-        keep = torch.rand(x.shape[channels], generator=self.sampling) >= self.share
-        shape = [1] * x.ndim
-        shape[channels] = -1
-        return x * (keep.to(x.device, x.dtype) / (1 - self.share)).reshape(shape)
+        if self.kept is None:
+            keep = torch.rand(x.shape[1], generator=self.generator) >= self.share
+            self.kept = (keep / (1 - self.share)).to(x.device, x.dtype)
+        return x * self.kept.reshape(-1, *(1 for _ in x.shape[2:]))
 
 
 class Side(nn.Module):
@@ -204,7 +213,7 @@ class Titan(nn.Module):
         of_epitope, epitope = _pool(self.epitope, epitopes, receptors)
         x = torch.cat([of_epitope, of_receptor], 1)
         for layer in self.dense:
-            x = layer(x, 1) if isinstance(layer, SharedDropout) else layer(x)
+            x = layer(x)
         return Pairs(x[:, 0], receptor, epitope)
 
     def sample_dropout(self, generator: torch.Generator | None) -> None:
@@ -215,7 +224,7 @@ class Titan(nn.Module):
         """
         for module in self.modules():
             if isinstance(module, SharedDropout):
-                module.sampling = generator
+                module.sample(generator)
 
     def free(self, tensors: int) -> None:
         """Train the last tensors only: those of the dense layers first, then the receptor's side,

@@ -80,22 +80,22 @@ def test_attention_is_a_share_of_the_real_tokens(network: Titan) -> None:
     assert (pairs.receptor[codes != 0] > 0).all()
 
 
-def test_dropped_channels_are_the_same_for_all_rows(network: Titan) -> None:
+def test_dropped_channels_are_the_same_for_all_rows_and_calls(network: Titan) -> None:
     def score(rows: list[int]) -> torch.Tensor:
-        network.sample_dropout(torch.Generator().manual_seed(1))
         codes = receptor_codes([RECEPTORS[r] for r in rows], "domain")
         epitope = network.encode_epitopes(_tokens(PEPTIDES[0]))
         zeros = torch.zeros(len(rows), dtype=torch.long)
         return network(network.encode_receptors(codes), epitope.take(zeros)).logit
 
-    torch.testing.assert_close(score([0, 1, 2]), torch.cat([score([r]) for r in range(3)]))
-    dropped = score([0])
+    whole = score([0])
+    network.sample_dropout(torch.Generator().manual_seed(1))
+    together = score([0, 1, 2])
+    torch.testing.assert_close(together, torch.cat([score([r]) for r in range(3)]))
+    network.sample_dropout(torch.Generator().manual_seed(2))
+    assert (score([0]) - together[0]).abs() > 1e-6
     network.sample_dropout(None)
-    whole = network(
-        network.encode_receptors(receptor_codes([WHOLE], "domain")),
-        network.encode_epitopes(_tokens(PEPTIDES[0])),
-    ).logit
-    assert (dropped - whole).abs() > 1e-6
+    torch.testing.assert_close(score([0]), whole, rtol=0, atol=0)
+    assert (together[0] - whole[0]).abs() > 1e-6
 
 
 def test_freeing_goes_from_the_output_backwards(network: Titan) -> None:

@@ -7,7 +7,6 @@ the same options.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +49,7 @@ from mmtool.pipelines.training.tcr_fit import (
     seen_by,
     test_sets,
 )
-from mmtool.pipelines.training.titan import QUANTILES, train_titan, uncalibrated
+from mmtool.pipelines.training.titan import QUANTILES, seconds_of, train_titan, uncalibrated
 from mmtool.pipelines.training.titan_pairs import beta_only
 from mmtool.receptors import Binder
 
@@ -66,7 +65,6 @@ def train_titan_model(options: BindingTraining, tell: Tell = log.info) -> Path:
         InputError: The tables can't be used.
         ModelError: ``start`` is no model of this kind and size.
     """
-    begun = time.monotonic()
     known, controls = read_known(options.data), read_controls(options.controls)
     background, tested = donors_apart(controls)
     how = options.titan
@@ -94,7 +92,8 @@ def train_titan_model(options: BindingTraining, tell: Tell = log.info) -> Path:
     model = trained(known, "all")
     model = _calibrated(model, calibration, background, tell)
     own = [b for b in (carried(b, options.carry) for b in known) if b.receptor.cdr3_b]
-    card = _card(model, own, options, round(time.monotonic() - begun))
+    seconds = sum(seconds_of(options.out / f"{name}.pt") for name in ("held-out", "all"))
+    card = _card(model, own, options, round(seconds))
     where = "one set of held-out studies; epochs and sizes were fixed on others"
     card["metrics"] = metrics({"b": quality}, {"b": nearest}, where)
     tensors = titan_tensors(model) | pack(own)

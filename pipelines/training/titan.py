@@ -64,7 +64,7 @@ def train_titan(
     per_epoch = sum(1 for _ in _batches(data, options.batch, np.random.default_rng(0)))
     steps = per_epoch * options.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: _rate(s, steps))
-    done = _resume(checkpoint, network, optimiser, schedule, options)
+    done, spent = _resume(checkpoint, network, optimiser, schedule, options)
     for epoch in range(done, options.epochs):
         begun, total = time.monotonic(), 0.0
         network.train()
@@ -78,11 +78,15 @@ def train_titan(
             schedule.step()
             total += float(loss.detach())
         network.eval()
+        took = time.monotonic() - begun
+        spent += took
         tell(
             f"epoch {epoch + 1} of {options.epochs}: loss {total / max(1, per_epoch):.4f}, "
-            f"{time.monotonic() - begun:.0f} s"
+            f"{took:.0f} s"
         )
-        _save(checkpoint, network, optimiser, schedule, options, epoch + 1)
+        if checkpoint is not None:
+            progress = {"options": _plain(options), "epochs": epoch + 1, "seconds": spent}
+            _save(checkpoint, progress, network, optimiser, schedule)
         after_epoch(epoch + 1, network)
     return network.eval()
 
@@ -211,21 +215,17 @@ def _augmented(
 
 
 def _save(
-    path: Path | None,
+    path: Path,
+    progress: Mapping[str, Any],
     network: Titan,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LambdaLR,
-    options: TitanOptions,
-    epochs: int,
 ) -> None:
-    if path is None:
-        return
     state: dict[str, Any] = {
+        **progress,
         "network": network.state_dict(),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
-        "options": asdict(options) | {"dense": list(options.dense)},
-        "epochs": epochs,
     }
     half = path.with_suffix(".half")
     torch.save(state, half)
@@ -238,14 +238,23 @@ def _resume(
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LambdaLR,
     options: TitanOptions,
-) -> int:
-    """Epochs that a checkpoint of the same options holds, after loading it; 0 without one."""
+) -> tuple[int, float]:
+    """Epochs and seconds that a checkpoint of the same options holds, after loading it."""
     if path is None or not path.exists():
-        return 0
+        return 0, 0.0
     state = torch.load(path, weights_only=True)
-    if state["options"] != asdict(options) | {"dense": list(options.dense)}:
-        return 0
+    if state["options"] != _plain(options):
+        return 0, 0.0
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
-    return int(state["epochs"])
+    return int(state["epochs"]), float(state["seconds"])
+
+
+def seconds_of(checkpoint: Path) -> float:
+    """How long the training took that wrote a checkpoint, over all its runs."""
+    return float(torch.load(checkpoint, weights_only=True)["seconds"])
+
+
+def _plain(options: TitanOptions) -> dict[str, Any]:
+    return asdict(options) | {"dense": list(options.dense)}

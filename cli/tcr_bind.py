@@ -79,7 +79,11 @@ def tcr_bind(
     ] = 5,
     model: Annotated[
         str,
-        typer.Option(metavar="NAME|DIR", help="See 'mmtool models list'.", envvar="MMTOOL_MODEL"),
+        typer.Option(
+            metavar="NAME|DIR",
+            help="See 'mmtool models list'; or sceptr, or mammal:DIR (extras of that name).",
+            envvar="MMTOOL_MODEL",
+        ),
     ] = DEFAULT_MODEL,
     reference: Annotated[
         Path | None,

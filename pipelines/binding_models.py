@@ -11,7 +11,10 @@ from mmtool.models.card import OWN
 from mmtool.models.store import ModelFiles, load_state
 from mmtool.models.tcr.reference import unpack
 from mmtool.pipelines import binding_knn, binding_ratio, binding_titan
+from mmtool.pipelines.binding_mammal import load_mammal
 from mmtool.pipelines.binding_model import BindingModel
+from mmtool.pipelines.binding_outside import MAMMAL, SCEPTR, evidence_files
+from mmtool.pipelines.binding_sceptr import load_sceptr
 from mmtool.receptors import Binder
 
 
@@ -37,7 +40,7 @@ def _own(files: ModelFiles, device: torch.device) -> BindingModel:
     return build(files, device)
 
 
-def _knn(files: ModelFiles, device: torch.device) -> BindingModel:
+def _knn(files: ModelFiles, device: torch.device) -> binding_knn.LevenshteinKnn:
     binders = unpack(load_state(files, device=str(device)))
     return binding_knn.LevenshteinKnn(files.config, binders)
 
@@ -52,9 +55,19 @@ def _titan(files: ModelFiles, device: torch.device) -> BindingModel:
     return binding_titan.load_titan(files.config, state, str(files.folder))
 
 
+def _sceptr(files: ModelFiles, device: torch.device) -> BindingModel:
+    return load_sceptr(unpack(load_state(files, device=str(device))))
+
+
+def _mammal(files: ModelFiles, device: torch.device) -> BindingModel:
+    return load_mammal(files.folder, device, _knn(evidence_files(), device))
+
+
 # What a config calls the network -> what builds it.
 _NETWORKS: Mapping[str, Callable[[ModelFiles, torch.device], BindingModel]] = {
     binding_knn.NETWORK: _knn,
     binding_ratio.NETWORK: _kernel_ratio,
     binding_titan.NETWORK: _titan,
+    SCEPTR: _sceptr,
+    MAMMAL: _mammal,
 }

@@ -16,10 +16,11 @@ from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.epitopes import Epitope
 from mmtool.io.readers.receptor_layout import shown
-from mmtool.models.store import ModelFiles, resolve_model
+from mmtool.models.store import ModelFiles
 from mmtool.pipelines.binding_epitopes import given_epitopes, known_epitopes
 from mmtool.pipelines.binding_model import AttendingModel, BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
+from mmtool.pipelines.binding_outside import resolve_binding_model
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.receptor_rows import ReceptorTable
 from mmtool.pipelines.samplesheet import BatchItem
@@ -121,7 +122,7 @@ class BindTask:
 
     def _model_files(self) -> ModelFiles:
         if self._files is None:
-            self._files = resolve_model("tcr-bind", self.options.model)
+            self._files = resolve_binding_model(self.options.model)
         return self._files
 
     def fingerprint(self, item: BatchItem) -> str:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmtool.errors import ModelError
-from mmtool.models.tcr.germline import beta_domain
+from mmtool.models.tcr.domain import whole_beta_domain
 from mmtool.pipelines.binding_knn import LevenshteinKnn
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.receptors import Binder, BindingScores, Receptor
@@ -82,7 +82,7 @@ class MammalBinding:
         shape = (len(receptors), len(epitopes))
         probability = np.full(shape, np.nan, np.float32)
         nearest, distance = np.full(shape, -1, np.int64), np.full(shape, np.nan, np.float32)
-        domains = [beta_domain(r.v_b, r.j_b, r.cdr3_b) if r.cdr3_b else "" for r in receptors]
+        domains = [whole_beta_domain(r) for r in receptors]
         for column, epitope in enumerate(epitopes):
             place, apart = self.neighbours(receptors, epitope, 1)
             nearest[:, column], distance[:, column] = place[:, 0], apart[:, 0]

@@ -56,5 +56,12 @@ def beta_domain(receptor: Receptor) -> tuple[tuple[str, str], ...]:
     return (*(v_part(receptor.v_b) if receptor.v_b else ()), *junction, *_some("FR4", tail))
 
 
+def whole_beta_domain(receptor: Receptor) -> str:
+    """Letters of the beta chain's whole variable domain; ``""`` where a gene is not known."""
+    regions = beta_domain(receptor)
+    whole = bool(regions) and regions[0][0] == "FR1" and regions[-1][0] == "FR4"
+    return "".join(letters for _, letters in regions) if whole else ""
+
+
 def _some(name: str, letters: str) -> tuple[tuple[str, str], ...]:
     return ((name, letters),) if letters else ()

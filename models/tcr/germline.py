@@ -5,7 +5,6 @@ Sequences are IMGT's, as tidytcells carries them (https://doi.org/10.3389/fimmu.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 import tidytcells
@@ -15,7 +14,6 @@ CDR1, CDR2, CDR25 = 7, 8, 6  # places
 V_PLACES = CDR1 + CDR2 + CDR25
 _CDR25_FROM_END = (24, 18)  # of framework 3: IMGT positions 81 to 86, counted from the cysteine 104
 _ALLELES = 6
-_ANCHOR = re.compile("[FW](G.G.*)")  # the end of a J gene, behind its conserved residue
 
 
 def in_places(sequence: str, places: int) -> str:
@@ -61,20 +59,3 @@ def gene_regions(gene: str) -> dict[str, str]:
         except ValueError:  # no such allele
             continue
     return {}
-
-
-def beta_domain(v: str, j: str, junction: str) -> str:
-    """The whole V(D)J domain of a beta chain: germline around its junction; ``""`` if unknown.
-
-    Args:
-        v: V gene, with or without allele.
-        j: J gene.
-        junction: From the conserved C to the F of the J gene.
-    """
-    regions = _regions(v) if v else {}
-    names = ("FR1-IMGT", "CDR1-IMGT", "FR2-IMGT", "CDR2-IMGT", "FR3-IMGT")
-    head = "".join(regions.get(name, "") for name in names)
-    anchor = _ANCHOR.search(_regions(j).get("J-REGION", "")) if j else None
-    if anchor is None or not head.endswith("C") or "FR1-IMGT" not in regions:
-        return ""
-    return head[:-1] + junction + anchor[1]

@@ -16,7 +16,7 @@ from binding_models import CMV, EBV, FLU, KNOWN
 from safetensors.torch import save_file
 
 from mmtool.errors import ModelError
-from mmtool.models.tcr.germline import beta_domain
+from mmtool.models.tcr.domain import whole_beta_domain
 from mmtool.pipelines.binding_knn import LevenshteinKnn
 from mmtool.pipelines.binding_mammal import MammalBinding, load_mammal, prompt
 from mmtool.pipelines.binding_models import load_binding_model
@@ -72,10 +72,12 @@ def test_random_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_domain_is_germline_around_the_junction() -> None:
-    assert beta_domain(WHOLE.v_b, WHOLE.j_b, WHOLE.cdr3_b) == DOMAIN
-    assert beta_domain("TRBV20-1*01", "TRBJ2-7*01", WHOLE.cdr3_b) == DOMAIN
-    assert beta_domain("", "TRBJ2-7", "CAF") == beta_domain("TRBV19", "", "CAF") == ""
-    assert beta_domain("TRBV19", "TRBJ9-9", "CAF") == ""
+    assert whole_beta_domain(WHOLE) == DOMAIN
+    alleles = Receptor(v_b="TRBV20-1*01", j_b="TRBJ2-7*01", cdr3_b=WHOLE.cdr3_b)
+    assert whole_beta_domain(alleles) == DOMAIN
+    for v, j in (("", "TRBJ2-7"), ("TRBV19", ""), ("TRBV19", "TRBJ9-9")):
+        assert whole_beta_domain(Receptor(v_b=v, j_b=j, cdr3_b="CAF")) == ""
+    assert whole_beta_domain(Receptor(v_b="TRBV19", j_b="TRBJ2-7")) == ""
 
 
 def test_the_prompt_is_that_of_its_authors() -> None:

@@ -1,8 +1,8 @@
 """Patients, what is known of them, and what a model says of their survival.
 
-The shape that the default model, the fusion networks, stacking and benchmarks share: a `Learner` is
-fitted to a `Cohort` with outcomes and gives a `SurvivalModel`; that predicts for any cohort with the
-same columns, whatever blocks its patients lack.
+The shape that the default model, the fusion networks, stacking and benchmarks share: a `Learner`
+is fitted to a `Cohort` with outcomes and gives a `SurvivalModel`; that predicts for any cohort,
+whatever blocks its patients lack. Columns are matched by name.
 """
 
 from __future__ import annotations

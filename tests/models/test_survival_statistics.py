@@ -35,6 +35,7 @@ from mmtool.models.survival.statistics.kaplan_meier import (
 )
 from mmtool.models.survival.statistics.log_rank import log_rank
 
+FEW = settings(max_examples=40)
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -69,11 +70,13 @@ def test_figures_are_those_of_the_oracle(name: str) -> None:
     np.testing.assert_allclose(found, FACTS["made"][name], rtol=1e-8, atol=1e-8)
 
 
+@FEW
 @given(cohorts())
 def test_concordance_is_that_of_all_pairs(cohort: Cohort) -> None:
     assert harrell(*cohort) == pytest.approx(plain_concordance(*cohort), nan_ok=True)
 
 
+@FEW
 @given(cohorts())
 def test_concordance_knows_only_the_order_of_risks(cohort: Cohort) -> None:
     time, event, risk = cohort
@@ -83,6 +86,7 @@ def test_concordance_knows_only_the_order_of_risks(cohort: Cohort) -> None:
     assert harrell(time[mix], event[mix], risk[mix]) == pytest.approx(want, nan_ok=True)
 
 
+@FEW
 @given(cohorts())
 def test_reversed_risks_turn_concordance_over(cohort: Cohort) -> None:
     """Ties count a half on both sides, so this holds with them as well."""
@@ -91,6 +95,7 @@ def test_reversed_risks_turn_concordance_over(cohort: Cohort) -> None:
     assert uno(time, event, -risk, 8.0) == pytest.approx(1 - uno(*cohort, 8.0), nan_ok=True)
 
 
+@FEW
 @given(cohorts(distinct=True))
 def test_without_censoring_uno_is_harrell(cohort: Cohort) -> None:
     time, event, risk = cohort
@@ -98,7 +103,7 @@ def test_without_censoring_uno_is_harrell(cohort: Cohort) -> None:
     assert uno(time, event, risk, 99.0) == pytest.approx(harrell(time, event, risk), nan_ok=True)
 
 
-@settings(max_examples=30)
+@FEW
 @given(cohorts(), st.integers(0, 99))
 def test_a_weight_is_a_repeated_patient(cohort: Cohort, seed: int) -> None:
     """What bootstrap replicates rest on: every measure of weights is that of repeated rows."""
@@ -132,6 +137,7 @@ def test_a_weight_is_a_repeated_patient(cohort: Cohort, seed: int) -> None:
         np.testing.assert_allclose(found, np.squeeze(wanted).reshape(np.shape(found)), rtol=1e-6)
 
 
+@FEW
 @given(cohorts())
 def test_curves_fall_within_their_intervals(cohort: Cohort) -> None:
     time, event, risk = cohort
@@ -146,6 +152,7 @@ def test_curves_fall_within_their_intervals(cohort: Cohort) -> None:
     assert (predicted[:, 0] == 1).all()
 
 
+@FEW
 @given(cohorts())
 def test_events_and_censoring_share_the_patients(cohort: Cohort) -> None:
     """With events first at a tie, S(t) G(t) is the share of patients still observed."""
@@ -155,6 +162,7 @@ def test_events_and_censoring_share_the_patients(cohort: Cohort) -> None:
     np.testing.assert_allclose(both[0], (time[None] > at[:, None]).mean(1), atol=1e-12)
 
 
+@FEW
 @given(cohorts())
 def test_log_rank_of_the_same_group_twice_is_nothing(cohort: Cohort) -> None:
     time, event, _ = cohort

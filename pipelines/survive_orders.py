@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 _ROMAN = {"0": 0, "i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5}
 _STAGE = re.compile(r"(?:stage|figo|ajcc)?\s*(iv|v|i{1,3}|0)\s*([abc]?)\s*([0-9]?)")
@@ -76,19 +76,23 @@ ORDERS: dict[str, Callable[[str], float | None]] = {
     "residual": _residual,
     **{" < ".join(words): _scale(words) for words in _SCALES},
 }
+_STRAY = 0.1  # share of cells that may be words of another kind; they count as unknown
 _UNKNOWN = re.compile(r"(?:stage\s*|grade\s*|p?)[tnmgr]?x|cannot be assessed")
 
 
-def order_of(words: list[str]) -> str | None:
-    """The name of an order in which all of some words have a place, at least two of them apart.
+def order_of(counts: Mapping[str, int]) -> str | None:
+    """The name of an order in which nearly all cells have a place, at two places at least.
 
     Args:
-        words: Distinct cells; those that say that nothing could be assessed (``NX``) don't count.
+        counts: Word -> cells of it. Words that say that nothing could be assessed (``NX``) don't
+            count.
     """
-    known = [w for w in (plain_word(w) for w in words) if w is not None]
+    known = {word: n for cell, n in counts.items() if (word := plain_word(cell)) is not None}
     for name, value in ORDERS.items():
-        values = [value(w) for w in known]
-        if len(set(values)) > 1 and None not in values:
+        placed = {word: value(word) for word in known}
+        lost = sum(known[word] for word, place in placed.items() if place is None)
+        places = {place for place in placed.values() if place is not None}
+        if len(places) > 1 and lost <= _STRAY * sum(known.values()):
             return name
     return None
 

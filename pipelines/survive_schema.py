@@ -182,7 +182,7 @@ def _inferred(name: str, cells: Sequence[str]) -> Column:
         if _numbers_rows(known, len(cells)):
             return Column(name, "ignored", reason="it numbers the rows", known=share)
         return Column(name, "numeric", known=share)
-    order = None if numeric else order_of(list(counts))
+    order = None if numeric else order_of(counts)
     if order is not None and (len(counts) > 2 or "<" not in order):
         return Column(name, "ordinal", order=order, known=share)
     if len(counts) == 2:

@@ -284,7 +284,7 @@ def _blocks(
         where = [i for i, s in enumerate(suffixes) if s == suffix]
         columns = tuple(features[i][: len(features[i]) - len(suffix) - bool(suffix)] for i in where)
         means = _means(values[:, where], rows, len(ids))
-        present = ~np.isnan(means).all(axis=1)
+        present: NDArray[np.bool_] = np.asarray(~np.isnan(means).all(axis=1), np.bool_)
         out.append(Block(suffix or name, _kind(suffix or name), columns, means, present))
     return out
 

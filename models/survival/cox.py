@@ -7,7 +7,6 @@ likelihood (1993, 10.1002/sim.4780122407).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,7 +136,7 @@ def ridge_path(values: Floats, outcome: Outcome, penalties: Floats) -> Path:
 
 
 def held_out_likelihood(
-    path: Path, values: Floats, outcome: Outcome, kept: Sequence[int]
+    path: Path, values: Floats, outcome: Outcome, kept: NDArray[np.int64]
 ) -> Floats:
     """What left-out patients add to the partial log likelihood at each penalty.
 
@@ -150,12 +149,11 @@ def held_out_likelihood(
     Returns:
         (K,) log likelihood of all less that of the kept ones.
     """
-    where = np.asarray(kept, np.int64)
-    inner = outcome.subset(where)
+    inner = outcome.subset(kept)
     out = []
     for beta in path.coefficients:
         risk = values @ beta
-        out.append(log_likelihood(outcome, risk) - log_likelihood(inner, risk[where]))
+        out.append(log_likelihood(outcome, risk) - log_likelihood(inner, risk[kept]))
     return np.array(out)
 
 

@@ -8,15 +8,15 @@ risks over bootstrap samples and random columns (Breiman 2001, 10.1023/A:1010933
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmtool.models.survival.linear import Scaler
 from mmtool.models.survival.statistics.breslow import breslow
 from mmtool.survival import Floats, Outcome
 
+TREES = 100
 _BINS = 32
 _LEAF = 15  # patients of the bootstrap sample
 _PRIOR = 2.0  # events and expected events added to each node: keeps small leaves near 1
@@ -28,7 +28,6 @@ class Forest:
     """T trees of at most M nodes; node 0 is the root, the right child follows the left one.
 
     Attributes:
-        scaler: Of the columns.
         column: (T, M) int32, the column that a node splits; -1 for a leaf.
         cut: (T, M) float32; scaled values above it go right.
         left: (T, M) int32 place of the left child.
@@ -36,16 +35,25 @@ class Forest:
         centre: Mean log risk of the training patients.
     """
 
-    scaler: Scaler
     column: NDArray[np.int32]
     cut: NDArray[np.float32]
     left: NDArray[np.int32]
     value: NDArray[np.float32]
     centre: float
 
-    def risk(self, values: NDArray[np.float32]) -> Floats:
-        """(N,) log risk of (N, F) values; 0 for the average training patient."""
-        z = self.scaler(values).astype(np.float32)
+    def first(self, count: int) -> Forest:
+        """The forest of the first trees alone, with the same centre."""
+        return Forest(
+            self.column[:count],
+            self.cut[:count],
+            self.left[:count],
+            self.value[:count],
+            self.centre,
+        )
+
+    def risk(self, scaled: Floats) -> Floats:
+        """(N,) log risk of (N, F) scaled values; 0 for the average training patient."""
+        z = scaled.astype(np.float32)
         trees = np.arange(len(self.column))[:, None]
         rows = np.arange(len(z))[None, :]
         node = np.zeros((len(self.column), len(z)), np.int64)
@@ -55,10 +63,13 @@ class Forest:
             node = np.where(column < 0, node, self.left[trees, node] + right)
         return np.asarray(self.value[trees, node].mean(axis=0) - self.centre, np.float64)
 
-    def contributions(self, values: NDArray[np.float32]) -> Floats:
-        """(N, F) the steps in log risk at each column's splits; they sum to the risk but for a
-        constant (Saabas; see 10.1038/s42256-019-0138-9)."""
-        z = self.scaler(values).astype(np.float32)
+    def contributions(self, scaled: Floats) -> Floats:
+        """(N, F) the steps in log risk at each column's splits.
+
+        They sum to the risk but for a constant (Lundberg et al. 2020, 10.1038/s42256-019-0138-9,
+        on the method of Saabas).
+        """
+        z = scaled.astype(np.float32)
         out = np.zeros(z.shape)
         trees = np.arange(len(self.column))[:, None]
         rows = np.arange(len(z))[None, :]
@@ -73,24 +84,21 @@ class Forest:
         return out / len(self.column)
 
 
-def fit_forest(
-    values: NDArray[np.float32], outcome: Outcome, seed: int, *, trees: int = 100
-) -> Forest:
+def fit_forest(scaled: Floats, outcome: Outcome, seed: int, trees: int = TREES) -> Forest:
     """Grow a forest.
 
     Args:
-        values: (N, F), NaN where unknown.
+        scaled: (N, F) finite.
         outcome: Of the N patients, with at least one event.
         seed: Of bootstrap samples and columns.
         trees: How many.
     """
     rng = np.random.default_rng(seed)
-    scaler = Scaler.fit(values)
-    z = scaler(values).astype(np.float32)
+    z = scaled.astype(np.float32)
     cuts = _cuts(z)
-    bins = np.stack(
-        [np.searchsorted(c, z[:, f], side="left") for f, c in enumerate(cuts)], 1
-    ).astype(np.int64)
+    bins = np.empty(z.shape, np.uint8)
+    for f, c in enumerate(cuts):
+        bins[:, f] = np.searchsorted(c, z[:, f], side="left")
     baseline = breslow(outcome.time, outcome.event, np.zeros(len(outcome)))
     place = np.searchsorted(baseline.times, outcome.time, side="right")
     expected = np.append(0.0, baseline.hazard)[place]
@@ -98,15 +106,16 @@ def fit_forest(
     grown = []
     for _ in range(trees):
         drawn = rng.integers(len(z), size=len(z))
-        grown.append(_grow(bins[drawn], event[drawn], expected[drawn], cuts, rng))
+        grown.append(_grow(drawn, bins, event, expected, cuts, rng))
     size = max(len(tree) for tree in grown)
     packed = np.zeros((trees, size), _NODE)
     packed["column"] = -1
     for row, tree in zip(packed, grown, strict=True):
         row[: len(tree)] = tree
-    forest = Forest(scaler, *(packed[name].copy() for name in _NODE.names or ()), centre=0.0)
-    centre = float(forest.risk(values).mean())
-    return Forest(scaler, forest.column, forest.cut, forest.left, forest.value, centre)
+    parts = (packed["column"], packed["cut"], packed["left"], packed["value"])
+    column, cut, left, value = map(np.ascontiguousarray, parts)
+    forest = Forest(column, cut, left, value, 0.0)
+    return replace(forest, centre=float(forest.risk(scaled).mean()))
 
 
 _NODE = np.dtype([("column", "i4"), ("cut", "f4"), ("left", "i4"), ("value", "f4")])
@@ -126,20 +135,22 @@ def _cuts(z: NDArray[np.float32]) -> list[NDArray[np.float32]]:
 
 
 def _grow(
-    bins: NDArray[np.int64],
+    drawn: NDArray[np.int64],
+    bins: NDArray[np.uint8],
     event: Floats,
     expected: Floats,
     cuts: list[NDArray[np.float32]],
     rng: np.random.Generator,
 ) -> NDArray[np.void]:
     """One tree, as an array of nodes."""
-    nodes: list[tuple[int, float, int, float]] = [(-1, 0.0, 0, _value(event, expected))]
-    waiting = [(0, np.arange(len(bins)), 0)]
+    root = (-1, 0.0, 0, _value(event[drawn], expected[drawn]))
+    nodes: list[tuple[int, float, int, float]] = [root]
+    waiting = [(0, drawn, 0)]
     tried = max(1, round(bins.shape[1] ** 0.5))
     while waiting:
         place, rows, depth = waiting.pop()
         columns = rng.choice(bins.shape[1], size=min(tried, bins.shape[1]), replace=False)
-        found = _split(bins[rows][:, columns], event[rows], expected[rows])
+        found = _split(bins[rows[:, None], columns], event[rows], expected[rows])
         if found is None:
             continue
         column, border = int(columns[found[0]]), found[1]
@@ -158,12 +169,12 @@ def _value(event: Floats, expected: Floats) -> float:
     return float(np.log((event.sum() + _PRIOR) / (expected.sum() + _PRIOR)))
 
 
-def _split(bins: NDArray[np.int64], event: Floats, expected: Floats) -> tuple[int, int] | None:
+def _split(bins: NDArray[np.uint8], event: Floats, expected: Floats) -> tuple[int, int] | None:
     """Column and last left bin of the split that explains most; None if none may be made."""
     count, width = bins.shape
     if count < 2 * _LEAF or not event.any():
         return None
-    flat = (bins + np.arange(width) * _BINS).ravel()
+    flat = (bins.astype(np.int64) + np.arange(width) * _BINS).ravel()
     size = width * _BINS
 
     def left(weights: Floats | None) -> Floats:

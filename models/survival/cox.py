@@ -208,3 +208,12 @@ def _positive_step(weights: Floats, gradient: Floats, hessian: Floats) -> Floats
         if np.abs(new - before).max() < 1e-9:
             break
     return new
+
+
+def standing(values: Floats, outcome: Outcome) -> float:
+    """How many standard errors the coefficient of one column, (N,), is above zero."""
+    x = values[:, None]
+    beta = ridge_cox(x, outcome, 1e-6)
+    ordered = Ordered.of(outcome)
+    _, hessian = _slopes(ordered, x[ordered.order], beta)
+    return float(beta[0] * np.sqrt(max(hessian[0, 0], 0.0)))

@@ -13,10 +13,10 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mmtool.errors import InputError
-from mmtool.models.survival.cox import positive_cox, ridge_cox
+from mmtool.models.survival.cox import positive_cox, ridge_cox, standing
 from mmtool.models.survival.expert import Expert, FittedExpert, enough, fit_expert
 from mmtool.models.survival.folds import assign_folds
 from mmtool.models.survival.statistics.breslow import Baseline, breslow
@@ -24,7 +24,8 @@ from mmtool.survival import Block, Cohort, Floats, Outcome, Prediction
 
 FOLDS = 5
 MOST_BLOCKS = 10  # weights are kept for each of the 2^M sets of blocks
-_DRAW = 0.2  # pull of the weights towards equal ones, as a share of the events
+_DRAW = 1.0  # pull of the weights towards like ones, as a share of the events
+_HEARD = 1.0  # standard errors above nothing that an expert must reach to be drawn to the others
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Stack:
         with np.errstate(invalid="ignore"):  # before the first event log 0 less log 0 is unknown
             spread = drawn - drawn.mean(axis=0)
         error = np.sqrt((count - 1) / count * (spread**2).sum(axis=0))
-        reach = float(student.ppf(0.975, count - 1)) * error
+        reach = float(stdtrit(count - 1, 0.975)) * error
         low, high = np.exp(-np.exp(middle + reach)), np.exp(-np.exp(middle - reach))
         unknown = ~used.any(axis=1)
         low[unknown], high[unknown] = np.nan, np.nan
@@ -280,9 +281,17 @@ def _join(held_out: Floats, outcome: Outcome, equal: bool) -> Joint:
 
 
 def _weights(risks: Floats, outcome: Outcome, equal: bool) -> Floats:
-    """(M,) weights; drawn towards the one weight that all would have."""
-    total = risks.sum(axis=1, keepdims=True)
+    """(M,) weights.
+
+    They are drawn towards the one weight that all experts would have who say something by
+    themselves; those who don't are drawn towards 0.
+    """
     events = float(outcome.event.sum())
+    heard = np.ones(risks.shape[1], np.bool_)
+    if not equal and len(heard) > 1:
+        heard = np.array([standing(column, outcome) > _HEARD for column in risks.T])
+        heard = heard if heard.any() else ~heard
+    total = risks[:, heard].sum(axis=1, keepdims=True)
     same = max(0.0, float(ridge_cox(total, outcome, 1e-3 * events)[0]))
-    around = np.full(risks.shape[1], same)
+    around = np.where(heard, same, 0.0)
     return around if equal else positive_cox(risks, outcome, _DRAW * events, around)

@@ -60,6 +60,7 @@ def test_any_number_of_patients_gives_two_pictures(tmp_path: Path, n: int) -> No
     assert np.isnan(p) == (len(cuts) == 0)
 
 
+@pytest.mark.slow
 def test_same_bytes_without_a_home_and_whatever_the_settings(tmp_path: Path) -> None:
     bytes_of = []
     for number, settings in enumerate(("", "axes.facecolor: red\nfont.size: 30\n")):

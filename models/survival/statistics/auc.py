@@ -47,13 +47,11 @@ def cumulative_dynamic_auc(
     drawn = np.ones((1, len(time))) if weights is None else weights
     curve = censoring(time, event, weights) if known is None else known
     cases = drawn * event * curve.inverse(time)
-    return np.stack(
-        [
-            _area(cases * (time <= t), drawn * (time > t), risk if risk.ndim == 1 else risk[:, k])
-            for k, t in enumerate(at)
-        ],
-        axis=1,
-    )
+    out = np.empty((len(drawn), len(at)))
+    for k, t in enumerate(at):
+        own = risk if risk.ndim == 1 else risk[:, k]
+        out[:, k] = _area(cases * (time <= t), drawn * (time > t), own)
+    return out
 
 
 def _area(cases: Floats, controls: Floats, risk: Floats) -> Floats:

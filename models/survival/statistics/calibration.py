@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from mmtool.models.survival.statistics.kaplan_meier import (
     Bools,
@@ -52,14 +52,15 @@ def d_calibration(event: Bools, survival: Floats, bins: int = 10) -> DCalibratio
         bins: How many.
     """
     n = len(event)
-    shares = _spread(event, np.clip(survival, 0.0, 1.0), bins).sum(0) / max(n, 1)
+    shares = tenths(event, survival, bins).sum(0) / max(n, 1)
     statistic = float(n * bins * np.square(shares - 1 / bins).sum())
-    p = float(chi2.sf(statistic, bins - 1)) if n else float("nan")
+    p = float(chdtrc(bins - 1, statistic)) if n else float("nan")
     return DCalibration(statistic, p, shares)
 
 
-def _spread(event: Bools, survival: Floats, bins: int) -> Floats:
-    """(N, bins) how much of each patient belongs to each bin; rows sum to 1."""
+def tenths(event: Bools, survival: Floats, bins: int = 10) -> Floats:
+    """(N, bins) how much of each patient belongs to each bin; rows sum to 1. Arguments as above."""
+    survival = np.clip(survival, 0.0, 1.0)
     lower = np.arange(bins) / bins
     own = np.minimum((survival * bins).astype(np.int64), bins - 1)
     exact = np.eye(bins)[own]
@@ -230,4 +231,4 @@ def _one_calibration(n: Floats, predicted: Floats, observed: Floats) -> float:
     if len(n) < 2 or (predicted <= 0).any() or (predicted >= 1).any():
         return float("nan")
     gaps = n * np.square(observed - predicted) / (predicted * (1 - predicted))
-    return float(chi2.sf(gaps.sum(), len(n) - 1))
+    return float(chdtrc(len(n) - 1, gaps.sum()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -168,7 +168,7 @@ def kaplan_meier(time: Floats, event: Bools, level: float = 0.95) -> KaplanMeier
     hazard = quotient(events, at_risk * (at_risk - events), 0.0)
     inside = (survival > 0) & (survival < 1)
     logs = np.log(survival, out=np.full_like(survival, -1.0), where=inside)
-    spread = norm.ppf((1 + level) / 2) * np.sqrt(np.cumsum(hazard)) / logs
+    spread = ndtri((1 + level) / 2) * np.sqrt(np.cumsum(hazard)) / logs
     low = np.where(inside, survival ** np.exp(-spread), survival)
     high = np.where(inside, survival ** np.exp(spread), survival)
     ended = survival <= 0

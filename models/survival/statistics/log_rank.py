@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from mmtool.models.survival.statistics.kaplan_meier import Bools, Floats, count, quotient
 
@@ -57,5 +57,5 @@ def log_rank(time: Floats, event: Bools, group: NDArray[np.integer]) -> LogRank:
         nothing = float("nan")
         return LogRank(nothing, nothing, groups.astype(np.int64), observed, expected)
     statistic = float(gap @ np.linalg.pinv(variance[:-1, :-1]) @ gap)
-    p = float(chi2.sf(statistic, freedom))
+    p = float(chdtrc(freedom, statistic))
     return LogRank(statistic, p, groups.astype(np.int64), observed, expected)

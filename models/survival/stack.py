@@ -81,8 +81,8 @@ class Stack:
 
     def predict(self, cohort: Cohort) -> Prediction:
         """Predict; see :class:`mmtool.survival.SurvivalModel`."""
-        used = self._used(cohort)
-        risk, parts = self.joint.log_risk(_risks(self.experts, cohort, used), used)
+        used = self.used(cohort)
+        risk, parts = self.joint.log_risk(expert_risks(self.experts, cohort, used), used)
         times = self.joint.baseline.times
         survival = self.joint.baseline.curves(risk, times)
         nothing = ~used.any(axis=1)
@@ -111,7 +111,7 @@ class Stack:
             (P, T) lower and upper ends; NaN where nothing is known of a patient, or where no
             event had been seen.
         """
-        used = self._used(cohort)
+        used = self.used(cohort)
         values = [self._log_hazard(self.experts, self.joint, cohort, used, times)]
         values += [self._log_hazard(e, j, cohort, used, times) for e, j in self.replicates]
         middle, drawn = values[0], np.array(values[1:])
@@ -133,7 +133,7 @@ class Stack:
             name: Of the block.
         """
         place = self.modalities.index(name)
-        expert, used = self.experts[place], self._used(cohort)
+        expert, used = self.experts[place], self.used(cohort)
         kind = used @ (1 << np.arange(used.shape[1]))
         weight = self.joint.weights[kind, place] * used[:, place]
         if name not in cohort.blocks:
@@ -141,7 +141,7 @@ class Stack:
         parts = expert.contributions(expert.values(cohort.blocks[name]))
         return expert.columns, parts * weight[:, None]
 
-    def _used(self, cohort: Cohort) -> NDArray[np.bool_]:
+    def used(self, cohort: Cohort) -> NDArray[np.bool_]:
         """(P, M) whether anything that an expert asks for is known of each patient."""
         used = np.zeros((len(cohort), len(self.experts)), np.bool_)
         for place, expert in enumerate(self.experts):
@@ -159,13 +159,13 @@ class Stack:
         times: Floats,
     ) -> Floats:
         """(P, T) log cumulative hazard; -inf before the first event."""
-        risk, _ = joint.log_risk(_risks(experts, cohort, used), used)
+        risk, _ = joint.log_risk(expert_risks(experts, cohort, used), used)
         hazard = joint.baseline.cumulative_hazard(np.zeros(1), times)[0]
         with np.errstate(divide="ignore"):
             return np.asarray(risk[:, None] + np.log(hazard)[None, :], np.float64)
 
 
-def _risks(experts: Sequence[Expert], cohort: Cohort, used: NDArray[np.bool_]) -> Floats:
+def expert_risks(experts: Sequence[Expert], cohort: Cohort, used: NDArray[np.bool_]) -> Floats:
     """(P, M) standardised risks; 0 where an expert is not used."""
     out = np.zeros(used.shape)
     for place, expert in enumerate(experts):
@@ -176,15 +176,8 @@ def _risks(experts: Sequence[Expert], cohort: Cohort, used: NDArray[np.bool_]) -
     return out
 
 
-@dataclass(frozen=True)
 class StackLearner:
-    """Fits a stack.
-
-    Attributes:
-        equal: Give all experts the same weight, for comparison.
-    """
-
-    equal: bool = False
+    """Fits a stack."""
 
     def fit(self, cohort: Cohort, seed: int) -> Stack:
         """Fit; see :class:`mmtool.survival.Learner`.
@@ -201,11 +194,11 @@ class StackLearner:
         fold = assign_folds(outcome, FOLDS, seed, cohort.groups)
         fitted, notes = _experts(cohort, outcome, fold, seed)
         held_out = np.stack([f.held_out for f in fitted], axis=1)
-        joint = _join(held_out, outcome, self.equal)
+        joint = _join(held_out, outcome)
         replicates = []
         for left in range(FOLDS):
             kept = np.flatnonzero(fold != left)
-            part = _join(held_out[kept], outcome.subset(kept), self.equal)
+            part = _join(held_out[kept], outcome.subset(kept))
             replicates.append((tuple(f.replicates[left] for f in fitted), part))
         used = ~np.isnan(held_out)
         known = used.any(axis=1)
@@ -248,19 +241,18 @@ def _too_few(block: Block, outcome: Outcome) -> str:
     )
 
 
-def _join(held_out: Floats, outcome: Outcome, equal: bool) -> Joint:
+def _join(held_out: Floats, outcome: Outcome) -> Joint:
     """Weights of each set of blocks, and the baseline.
 
     Args:
         held_out: (P, M) held-out risks, NaN where a patient lacks a block.
         outcome: Of the P patients.
-        equal: Whether all weights shall be the same.
     """
     used = ~np.isnan(held_out)
     count = held_out.shape[1]
     weights, offsets = np.zeros((1 << count, count)), np.zeros(1 << count)
     risks = np.where(used, held_out, 0.0)
-    whole = _weights(risks, outcome, equal)
+    whole = _weights(risks, outcome)
     known = np.flatnonzero(used.any(axis=1))
     full = risks[known] @ whole
     base = breslow(outcome.time[known], outcome.event[known], full)
@@ -274,13 +266,13 @@ def _join(held_out: Floats, outcome: Outcome, equal: bool) -> Joint:
         if not len(rows) or not outcome.event[rows].any():
             continue
         own = outcome.subset(rows)
-        weights[kind, inside] = _weights(risks[rows][:, inside], own, equal)
+        weights[kind, inside] = _weights(risks[rows][:, inside], own)
         hoped = expected[rows] @ np.exp(risks[rows] @ weights[kind])
         offsets[kind] = np.log(own.event.sum() / hoped)
     return Joint(weights, offsets, Baseline(base.times, base.hazard, base.centre))
 
 
-def _weights(risks: Floats, outcome: Outcome, equal: bool) -> Floats:
+def _weights(risks: Floats, outcome: Outcome) -> Floats:
     """(M,) weights.
 
     They are drawn towards the one weight that all experts would have who say something by
@@ -288,10 +280,10 @@ def _weights(risks: Floats, outcome: Outcome, equal: bool) -> Floats:
     """
     events = float(outcome.event.sum())
     heard = np.ones(risks.shape[1], np.bool_)
-    if not equal and len(heard) > 1:
+    if len(heard) > 1:
         heard = np.array([standing(column, outcome) > _HEARD for column in risks.T])
         heard = heard if heard.any() else ~heard
     total = risks[:, heard].sum(axis=1, keepdims=True)
     same = max(0.0, float(ridge_cox(total, outcome, 1e-3 * events)[0]))
     around = np.where(heard, same, 0.0)
-    return around if equal else positive_cox(risks, outcome, _DRAW * events, around)
+    return positive_cox(risks, outcome, _DRAW * events, around)

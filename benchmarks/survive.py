@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/survive.py DATA OUT [COHORT...]
 
-DATA is the folder with ``tcga``, ``clinical``, ``hif`` and ``splits``. Each cohort's figures are kept
-in OUT/<cohort>.json and not computed again. Everything is fitted to a fold's training patients; no
-setting was chosen on these folds. Prints a table in Markdown: mean and standard deviation of
-Harrell's C over the five held-out parts.
+DATA is the folder with ``tcga``, ``clinical``, ``hif`` and ``splits``. Each cohort's figures are
+kept in OUT/<cohort>.json and not computed again. Everything is fitted to a fold's training
+patients; no setting was chosen on the folds of the first five cohorts. Prints a table in Markdown:
+mean and standard deviation of Harrell's C over the five held-out parts.
 """
 
 from __future__ import annotations
@@ -32,22 +32,10 @@ from mmtool.survival import Cohort, Prediction
 # Published on the same folds without stage and grade: last epoch (MCAT's own results), and the
 # epoch that was best on the very patients that are reported (MCAT, MOTCat, CMTA).
 PUBLISHED = {
-    "MCAT, last epoch": {
-        "blca": 0.624,
-        "brca": 0.580,
-        "gbmlgg": 0.817,
-        "luad": 0.620,
-        "ucec": 0.622,
-    },
-    "MCAT, best epoch on the evaluated": {
-        **{"blca": 0.672, "brca": 0.659, "gbmlgg": 0.835, "luad": 0.659, "ucec": 0.649}
-    },
-    "MOTCat, best epoch on the evaluated": {
-        **{"blca": 0.683, "brca": 0.673, "gbmlgg": 0.849, "luad": 0.670, "ucec": 0.675}
-    },
-    "CMTA, best epoch on the evaluated": {
-        **{"blca": 0.691, "brca": 0.668, "gbmlgg": 0.853, "luad": 0.686, "ucec": 0.698}
-    },
+    "MCAT, last epoch": (0.624, 0.580, 0.817, 0.620, 0.622),
+    "MCAT, best epoch on the evaluated": (0.672, 0.659, 0.835, 0.659, 0.649),
+    "MOTCat, best epoch on the evaluated": (0.683, 0.673, 0.849, 0.670, 0.675),
+    "CMTA, best epoch on the evaluated": (0.691, 0.668, 0.853, 0.686, 0.698),
 }
 
 
@@ -135,10 +123,12 @@ def show(found: dict[str, dict[str, list[float]]]) -> None:
     for method in methods:
         cells = []
         for name in cohorts:
-            values = found[name].get(method, [])
-            cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else "")
+            folds = found[name].get(method, [])
+            spread = f" ± {np.std(folds):.3f}" if len(folds) > 1 else ""
+            cells.append(f"{np.mean(folds):.3f}{spread}" if folds else "")
         print(f"| {method} | " + " | ".join(cells) + " |")
-    for method, figures in PUBLISHED.items():
+    for method, values in PUBLISHED.items():
+        figures = dict(zip(FIVE, values, strict=True))
         cells = [f"{figures[c]:.3f}" if c in figures else "" for c in cohorts]
         print(f"| {method} (published) | " + " | ".join(cells) + " |")
     five = [np.mean(found[c]["stack"]) for c in FIVE if c in found]

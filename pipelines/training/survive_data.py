@@ -15,6 +15,7 @@ from mmtool.io.readers.fold_files import read_folds
 from mmtool.io.readers.patient_table import is_missing
 from mmtool.models.survival.folds import assign_folds
 from mmtool.pipelines.survive_model import clinical_block
+from mmtool.pipelines.survive_outcomes import usable
 from mmtool.pipelines.survive_schema import Schema, infer_schema
 from mmtool.pipelines.survive_tables import CLINICAL, Patients
 from mmtool.survival import Block, Cohort, Outcome
@@ -80,27 +81,6 @@ def training_data(patients: Patients, path: Path) -> TrainingData:
         raise InputError(f"{path}: nothing but outcomes", "add clinical columns or --omics")
     cohort = Cohort(patients.ids, blocks, outcome, patients.groups).subset(keep)
     return TrainingData(cohort, schema, tuple(notes))
-
-
-def usable(outcome: Outcome) -> tuple[Outcome, NDArray[np.int64], list[str]]:
-    """Outcomes whose time is above zero, those who have one, and notes.
-
-    A time of 0 becomes half the shortest one: the event was that day. A negative one is none.
-    """
-    time = outcome.time.copy()
-    notes = []
-    unknown, negative = int(np.isnan(time).sum()), int((time < 0).sum())
-    zero = time == 0
-    positive = time[time > 0]
-    if zero.any() and len(positive):
-        time[zero] = positive.min() / 2
-        notes.append(f"{int(zero.sum())} times of 0 are taken as half the shortest time")
-    if negative:
-        notes.append(f"{negative} patients with a negative time are left out")
-    if unknown:
-        notes.append(f"{unknown} patients without an outcome are left out")
-    keep = np.flatnonzero(np.nan_to_num(time, nan=-1.0) > 0)
-    return Outcome(time, outcome.event), keep, notes
 
 
 def _giveaways(

@@ -1,0 +1,29 @@
+"""Which outcomes can be used, and what is done with times that are none."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmtool.survival import Outcome
+
+
+def usable(outcome: Outcome) -> tuple[Outcome, NDArray[np.int64], list[str]]:
+    """Outcomes whose time is above zero, those who have one, and notes.
+
+    A time of 0 becomes half the shortest one: the event was that day. A negative one is none.
+    """
+    time = outcome.time.copy()
+    notes = []
+    unknown, negative = int(np.isnan(time).sum()), int((time < 0).sum())
+    zero = time == 0
+    positive = time[time > 0]
+    if zero.any() and len(positive):
+        time[zero] = positive.min() / 2
+        notes.append(f"{int(zero.sum())} times of 0 are taken as half the shortest time")
+    if negative:
+        notes.append(f"{negative} patients with a negative time are left out")
+    if unknown:
+        notes.append(f"{unknown} patients without an outcome are left out")
+    keep = np.flatnonzero(np.nan_to_num(time, nan=-1.0) > 0)
+    return Outcome(time, outcome.event), keep, notes

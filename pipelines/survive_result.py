@@ -186,6 +186,7 @@ class SurviveRun:
         draw_km(out / "km.png", known, predicted.risk, cuts=cuts, unit=self.model.unit)
         horizon = self._middle_horizon(known)
         draw_calibration(out / "calibration.png", known, predicted, horizon, self.model.unit)
+        notes += _flattery(known, self.model.training)
         c = measures.value("harrell_c")
         found = {"harrell_c": [_told(c.value, 4), _told(c.low, 4), _told(c.high, 4)]}
         return {"measures": found, "notes": [*self.notes, *notes, *measures.warnings]}
@@ -195,6 +196,19 @@ class SurviveRun:
         end = float(np.quantile(outcome.time, 0.9))
         inside = [h for h in self.horizons if h <= end]
         return inside[-1] if inside else float(np.median(outcome.time))
+
+
+def _flattery(known: Outcome, training: Outcome) -> list[str]:
+    """A note if the patients seem to be those that the model was trained on."""
+    learned = set(zip(training.time.tolist(), training.event.tolist(), strict=True))
+    pairs = zip(known.time.tolist(), known.event.tolist(), strict=True)
+    again = sum(pair in learned for pair in pairs)
+    if again < len(known) / 2:
+        return []
+    return [
+        f"{again} of {len(known)} patients fared just as training patients did and may be them: "
+        "measured on them a model looks better than it is; its card has figures of held-out ones"
+    ]
 
 
 def _subset(prediction: Prediction, rows: Any) -> Prediction:

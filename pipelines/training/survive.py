@@ -226,8 +226,6 @@ def mean_concordance(
 def _metrics(
     cohort: Cohort, held_out: Sequence[HeldOut], seed: int, splits: str
 ) -> list[dict[str, Any]]:
-    if not held_out:
-        return []
     parts = [(h.fold, h.prediction) for h in held_out]
     mean, low, high = mean_concordance(cohort, parts, seed)
     baseline = None

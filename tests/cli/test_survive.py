@@ -104,12 +104,13 @@ def test_several_tables_by_a_sheet(mmtool, trained: Path, tmp_path: Path) -> Non
     (tmp_path / "a.csv").write_text("patient_id,age\nA,60\n")
     (tmp_path / "b.csv").write_text("patient_id,colour\nB,red\n")
     sheet = tmp_path / "sheet.csv"
-    sheet.write_text("input\na.csv\nb.csv\n")
+    (tmp_path / "rna_a.csv").write_text("id,G0,G1,G2,G3,G4,G5\nA,1,1,1,1,1,1\n")
+    sheet.write_text("input,omics\na.csv,rnaseq=rna_a.csv\nb.csv,\n")
     out = tmp_path / "out"
     model = trained / "run/model"
     done = mmtool("survive", "--samplesheet", sheet, "--model", model, "-o", out)
     assert done.returncode == 6
-    assert (out / "a/risk.tsv").exists()
+    assert rows(out / "a/risk.tsv")[0]["status"] == "complete"
     assert not (out / "b/risk.tsv").exists()
     assert "nothing that the model knows" in (out / "failures.tsv").read_text()
 

@@ -9,7 +9,7 @@ import pytest
 
 from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
-from mmtool.pipelines.survive_outcomes import usable
+from mmtool.pipelines.survive_outcomes import in_unit, usable
 from mmtool.pipelines.survive_schema import Schema, infer_schema
 from mmtool.pipelines.survive_tables import Patients, TableOptions, read_patients
 from mmtool.survival import Outcome
@@ -161,3 +161,17 @@ def test_times_that_are_none() -> None:
     assert keep.tolist() == [0, 3]
     assert found.time[0] == 2
     assert len(notes) == 3
+
+
+def test_times_of_another_unit() -> None:
+    event = np.ones(3, np.bool_)
+    days = Outcome(np.array([365.25, 730.5, 1461.0]), event)
+    months = Outcome(np.array([10.0, 20.0, 30.0]), event)
+    found, notes = in_unit(days, "days", months, "months")
+    assert found.time.tolist() == [12, 24, 48]
+    assert notes == ["days are taken as months"]
+    assert in_unit(months, "months", months, "months") == (months, [])
+    found, notes = in_unit(days, "", months, "months")
+    assert found is days
+    assert "another unit" in notes[0]
+    assert in_unit(months, "", months, "months")[1] == []

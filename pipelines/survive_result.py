@@ -179,7 +179,7 @@ class SurviveRun:
             events = int(known.event.sum())
             words = f"not measured: {len(keep)} patients with an outcome, {events} events"
             return {"notes": [*self.notes, *notes, words]}
-        predicted = _subset(self.prediction, keep)
+        predicted = self.prediction.subset(keep)
         measures = measure_survival(
             known, predicted, training=training, horizons=self.horizons, seed=seed
         )
@@ -211,17 +211,6 @@ def _flattery(known: Outcome, training: Outcome) -> list[str]:
         f"{again} of {len(known)} patients fared just as training patients did and may be them: "
         "measured on them a model looks better than it is; its card has figures of held-out ones"
     ]
-
-
-def _subset(prediction: Prediction, rows: Any) -> Prediction:
-    return Prediction(
-        prediction.risk[rows],
-        prediction.times,
-        prediction.survival[rows],
-        prediction.modalities,
-        prediction.used[rows],
-        prediction.contributions[rows],
-    )
 
 
 def _told(value: float | None, digits: int = 5) -> float | None:

@@ -115,6 +115,19 @@ def test_several_tables_by_a_sheet(mmtool, trained: Path, tmp_path: Path) -> Non
     assert "nothing that the model knows" in (out / "failures.tsv").read_text()
 
 
+def test_evaluation_beside_another_model(mmtool, trained: Path, tmp_path: Path) -> None:
+    model = trained / "run/model"
+    command = ("evaluate", "survive", trained / "patients.csv", "--model", model)
+    done = mmtool(*command, "--compare", model, "--horizons", "5", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "out/metrics.tsv")
+    c = next(r for r in found if r["measure"] == "harrell_c")
+    assert float(c["low"]) < float(c["value"]) < float(c["high"])
+    gap = next(r for r in found if r["measure"].startswith("harrell_c less"))
+    assert (gap["value"], gap["low"], gap["high"]) == ("0.0", "0.0", "0.0")
+    assert done.stdout.splitlines()[0].startswith("model\tmeasure")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

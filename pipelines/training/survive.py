@@ -307,4 +307,5 @@ def _command(options: SurviveTraining) -> str:
     for flag, value in (("event", options.tables.event), ("group", options.tables.group)):
         words += [f"--{flag} {value}"] if value else []
     words += [f"--ignore {name}" for name in options.tables.ignore]
-    return " ".join([*words, f"--splits {splits} --name {options.name} --seed {options.seed}"])
+    words.append(f'--splits {splits} --name {options.name} --terms "{options.terms}"')
+    return " ".join([*words, f"--seed {options.seed}"])

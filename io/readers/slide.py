@@ -17,7 +17,8 @@ from mmtool.errors import InputError, LimitError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.decoding_child import DecodingChild
 
-ENDINGS = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".png", ".jpg")
+# Pictures beside slides are mostly thumbnails of them: .png and .jpg have to be named themselves.
+ENDINGS = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs")
 _CHILD = "mmtool.io.readers.slide_decode"
 _PLAUSIBLE = (0.05, 10.0)  # µm a pixel; a TIFF made for print says 353
 _SQUARE = 1.05  # ratio of both sides of a pixel
@@ -127,7 +128,14 @@ class SlideReader:
             )
         words = {"path": str(path.resolve()), "want": "header"}
         answer, _ = self._child.ask(words, str(path))
-        return Slide(self._child, _header(path, answer, mpp))
+        header = _header(path, answer, mpp)
+        width, height = header.sizes[0]
+        if width * height > self._limits.max_slide_pixels:
+            raise LimitError(
+                f"{path}: {width:,} x {height:,} pixels",
+                "raise MMTOOL_MAX_SLIDE_PIXELS if the slide is what you expect",
+            )
+        return Slide(self._child, header)
 
 
 def _header(path: Path, answer: dict[str, Any], mpp: float | None) -> SlideHeader:

@@ -146,9 +146,17 @@ def test_no_slide(reader: SlideReader, tmp_path: Path) -> None:
         small.open(tmp_path / "text.svs")
 
 
+def test_more_pixels_than_any_slide_has(pyramid: Path) -> None:
+    with (
+        slide_reader(Limits(max_slide_pixels=600_000)) as small,
+        pytest.raises(LimitError, match="900 x 700 pixels"),
+    ):
+        small.open(pyramid)
+
+
 def test_slides_are_found_and_known_by_content(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    for name in ("b.svs", "sub/a.ndpi", "notes.txt", ".hidden.svs"):
+    for name in ("b.svs", "sub/a.ndpi", "b.png", "notes.txt", ".hidden.svs"):
         (tmp_path / name).write_text(name)
     found = find_slides(tmp_path)
     assert [p.name for p in found] == ["a.ndpi", "b.svs"]

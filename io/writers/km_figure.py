@@ -71,7 +71,8 @@ def write_km(
         axes.set_ylabel("probability without the event")
         axes.set_xlabel(f"time ({unit})" if unit else "time")
         # above the plot, where no curve can be
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, columnspacing=1.5)
+        if groups:
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, columnspacing=1.5)
         top = 1 - 0.28 / height
         figure.text(_LEFT / _WIDTH, top, title, fontsize=11)
         figure.text(1 - _RIGHT / _WIDTH, top, caption, color=GREY, ha="right")

@@ -15,7 +15,7 @@ import torch
 from mmtool.bags import Bags, PatientBag, SlideBag
 from mmtool.errors import InputError
 from mmtool.io.limits import Limits
-from mmtool.io.readers.feature_bags import BagReader, bag_reader
+from mmtool.io.readers.feature_bags import BagReader, bag_reader, find_bags
 from mmtool.io.readers.slide import (
     Pixels,
     Slide,
@@ -26,7 +26,7 @@ from mmtool.io.readers.slide import (
 )
 from mmtool.io.writers.feature_bag import write_bag
 from mmtool.models.encoders.tile_encoder import TileEncoder, load_encoder
-from mmtool.pipelines.slide_bags import patient_bag
+from mmtool.pipelines.slide_bags import patient_bag, read_bags
 from mmtool.pipelines.slide_names import owners
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP, tile_places, tissue_mask
 
@@ -51,6 +51,42 @@ class Tiling:
     mpp: float | None = None
     least: float = 0.5
     most: int | None = None
+
+
+def bags_of(
+    folder: Path,
+    ids: Sequence[str],
+    *,
+    cache: Path,
+    encoder: str = "stain_texture",
+    tiling: Tiling | None = None,
+    table: Mapping[str, Sequence[str]] | None = None,
+    device: torch.device | None = None,
+    limits: Limits | None = None,
+) -> Bags:
+    """The bags of a folder of features, or else of the slides in it; arguments as below.
+
+    Raises:
+        InputError: Neither is there, or as :func:`read_bags` and :func:`encode_slides`.
+    """
+    if find_bags(folder, limits):
+        most = None if tiling is None else tiling.most
+        return read_bags(folder, ids, table=table, most=most, limits=limits)
+    if not find_slides(folder, limits):
+        raise InputError(
+            f"{folder}: neither features of slides nor slides are in it",
+            "features are .h5, .pt or .npy; of slides, what OpenSlide reads",
+        )
+    return encode_slides(
+        folder,
+        ids,
+        cache=cache,
+        encoder=encoder,
+        tiling=tiling,
+        table=table,
+        device=device,
+        limits=limits,
+    )
 
 
 def encode_slides(

@@ -12,7 +12,7 @@ from slides import GLASS, halved, tissue_picture, write_tiled_tiff
 from mmtool.errors import InputError
 from mmtool.models.encoders import stain_texture
 from mmtool.pipelines.slide_bags import block_of, read_bags
-from mmtool.pipelines.slide_encoding import Tiling, encode_slides
+from mmtool.pipelines.slide_encoding import Tiling, bags_of, encode_slides
 
 PICTURE = tissue_picture(1100, 1500, nuclei=2000)
 
@@ -97,3 +97,13 @@ def test_nothing_that_can_be_read_is_an_error(slides: Path, tmp_path: Path) -> N
         encode_slides(slides, ["broken"], cache=tmp_path)
     with pytest.raises(InputError, match="none of 6 slides belongs to one of 1 patients"):
         encode_slides(slides, ["nobody"], cache=tmp_path)
+
+
+def test_a_folder_is_of_features_or_of_slides(slides: Path, tmp_path: Path) -> None:
+    encoded = bags_of(slides, ["a-1"], cache=tmp_path / "cache", tiling=Tiling(most=5))
+    read = bags_of(tmp_path / "cache", ["a-1"], cache=tmp_path / "other")
+    np.testing.assert_array_equal(read.patients[0].features, encoded.patients[0].features)
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="neither features of slides nor slides"):
+        bags_of(tmp_path / "empty", ["a-1"], cache=tmp_path)

@@ -19,9 +19,9 @@ from mmtool.errors import InputError, UsageError
 
 _MAX_CONFIG = 16 << 20  # bytes
 _PATHS = frozenset({"inputs", "output", "samplesheet"})
-_NAMED_PATHS = frozenset({"channel"})  # NAME=FILE
+_NAMED_PATHS = frozenset({"channel", "omics"})  # NAME=FILE
 # A name or words, unless a file of that name exists.
-MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference"})
+MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference", "signatures"})
 _NOT_SETTABLE = frozenset({"config", "help"})
 
 

@@ -13,6 +13,7 @@ from mmtool.cli.doctor import doctor
 from mmtool.cli.evaluate import evaluate_app
 from mmtool.cli.models import models_app
 from mmtool.cli.segment import segment
+from mmtool.cli.survive import survive
 from mmtool.cli.tcr_bind import tcr_bind
 from mmtool.cli.train import train_app
 from mmtool.errors import EXIT_SIGINT, EXIT_UNEXPECTED, MMToolError
@@ -46,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(segment)
+app.command()(survive)
 app.command("tcr-bind")(tcr_bind)
 app.command()(doctor)
 app.add_typer(models_app, name="models")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmtool.cli import options as shared
+from mmtool.cli.train_survive import train_survive
 
 
 class Precision(StrEnum):
@@ -63,6 +64,9 @@ train_app = typer.Typer(
     help="Train a model. Example: mmtool train segment --data maps -o runs/brain",
     no_args_is_help=True,
 )
+
+
+train_app.command("survive", no_args_is_help=True)(train_survive)
 
 
 @train_app.callback()

@@ -27,7 +27,10 @@ class Limits:
         max_line_chars: Characters of one line of a table.
         max_zip_members: Files in an archive.
         max_inflation: Inflated by compressed size, counted above 64 MiB.
-        decode_seconds: Processor time that the decoding child may use for one series.
+        max_slide_pixels: Pixels of the finest level of a slide.
+        max_tiles: Tiles of one slide.
+        max_features: Features of a tile.
+        decode_seconds: Time that the decoding child may use for one series, or one answer.
         decode_memory_bytes: Address space of the decoding child.
     """
 
@@ -40,6 +43,9 @@ class Limits:
     max_line_chars: int = 250_000
     max_zip_members: int = 50_000
     max_inflation: int = 500
+    max_slide_pixels: int = 100_000_000_000
+    max_tiles: int = 1_000_000
+    max_features: int = 16_384
     decode_seconds: int = 600
     decode_memory_bytes: int = 6 * _GIB
 

@@ -1,4 +1,4 @@
-"""Tables of text of any size: gzip, encoding, separator, quotes, and bounds on all of them.
+"""Tables of text of any size: gzip or zip, encoding, separator, quotes, and bounds on all of them.
 
 A table is read twice as a stream: once to look at every byte (:func:`open_table`), then row by row
 (:meth:`TextTable.rows`). Neither holds more than a block.
@@ -10,6 +10,7 @@ import codecs
 import csv
 import gzip
 import io
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,8 @@ from mmtool.io.limits import Limits
 _BLOCK = 1 << 20
 _INFLATION_FLOOR = 64 << 20  # below this many bytes the ratio is not looked at
 _GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
 _OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip file or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"\x89HDF": "an HDF5 file (.h5, .h5ad)",
     b"PAR1": "a Parquet file",
@@ -143,7 +144,7 @@ def _head(path: Path, limits: Limits) -> bytes:
 class _Bounded(io.RawIOBase):
     """Bytes of an inflating file, counted."""
 
-    def __init__(self, file: gzip.GzipFile, stored: int, path: Path, limits: Limits) -> None:
+    def __init__(self, file: Any, stored: int, path: Path, limits: Limits) -> None:
         self.file = file
         self.path = path
         ratio = max(_INFLATION_FLOOR, limits.max_inflation * stored)
@@ -166,21 +167,43 @@ class _Bounded(io.RawIOBase):
 
 @contextmanager
 def _bytes(path: Path, limits: Limits) -> Iterator[IO[bytes]]:
-    """The bytes of a file, inflated if it is gzip."""
+    """The bytes of a file, inflated if it is gzip or a zip archive of one file."""
     try:
         with path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP
+            magic = raw.read(4)
             raw.seek(0)
-            if not packed:
+            if magic == _ZIP:
+                packed: Any = _only_member(raw, path)
+            elif magic.startswith(_GZIP):
+                packed = gzip.GzipFile(fileobj=raw)
+            else:
                 yield raw
                 return
-            with gzip.GzipFile(fileobj=raw) as inflated:
+            with packed as inflated:
                 bounded = _Bounded(inflated, path.stat().st_size, path, limits)
                 yield io.BufferedReader(bounded, _BLOCK)
-    except (OSError, EOFError, zlib.error) as error:
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{path}: can't be read as a zip archive or an Excel workbook", _AS_TEXT
+        ) from error
+    except (OSError, EOFError, zlib.error, NotImplementedError) as error:
         raise InputError(
             f"{path}: can't be read ({type(error).__name__})", "copy it again from its source"
         ) from error
+
+
+def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
+    """The one file in a zip archive, as a stream."""
+    archive = zipfile.ZipFile(raw)
+    members = [m for m in archive.infolist() if not m.is_dir()]
+    members = [m for m in members if not m.filename.startswith("__MACOSX/")]
+    if any(m.filename == "[Content_Types].xml" for m in members):
+        raise InputError(f"{path}: an Excel workbook, no table of text", _AS_TEXT)
+    if len(members) != 1:
+        raise InputError(f"{path}: an archive of {len(members)} files", "pack the one table alone")
+    if members[0].flag_bits & 1:
+        raise InputError(f"{path}: an encrypted archive", "unpack it yourself")
+    return archive.open(members[0])
 
 
 def _binary(path: Path) -> InputError:

@@ -1,0 +1,88 @@
+"""``mmtool train survive``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmtool.cli import options as shared
+from mmtool.cli.survive import EventColumn, IdColumn, Omics, TimeColumn, parse_horizons
+
+
+def train_survive(
+    patients: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATIENTS",
+            help="CSV, TSV or Parquet, one row a patient: names, time, event, clinical columns.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Model and figures of its folds.")
+    ],
+    omics: Omics = None,
+    splits: Annotated[
+        str,
+        typer.Option(
+            metavar="N|DIR",
+            help="Number of folds, made here, or a folder of files with columns train and val.",
+        ),
+    ] = "5",
+    id_column: IdColumn = None,
+    time: TimeColumn = None,
+    event: EventColumn = None,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Patients of one value stay on one side of a fold."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column that must not be used; repeatable."),
+    ] = None,
+    horizons: Annotated[
+        str | None,
+        typer.Option(metavar="T,T,...", help="Times at which the model tells survival."),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Of the model.")] = "survive",
+    terms: Annotated[
+        str, typer.Option(metavar="TEXT", help="Terms of the data, for the model's card.")
+    ] = "not stated",
+    threads: shared.Threads = None,
+    seed: shared.Seed = 0,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Make a model of 'mmtool survive' from patients whose outcomes are known.
+
+    Example: mmtool train survive patients.csv --omics rna.csv -o runs/lung
+
+    First the folds: each one's model knows none of the patients that it is measured on (folds.tsv,
+    predictions.tsv). Then the model, from all patients: runs/lung/model.
+    """
+    del debug
+    from mmtool.io.limits import Limits
+    from mmtool.pipelines.devices import set_threads
+    from mmtool.pipelines.survive_tables import TableOptions
+    from mmtool.pipelines.training.survive import SurviveTraining
+    from mmtool.pipelines.training.survive import train_survive as train
+
+    set_threads(threads)
+    options = SurviveTraining(
+        patients=patients,
+        omics=tuple(omics or ()),
+        out=output,
+        tables=TableOptions(id_column, time, event, group, tuple(ignore or ())),
+        splits=splits,
+        horizons=parse_horizons(horizons),
+        name=name,
+        terms=terms,
+        seed=seed,
+    )
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    typer.echo(str(train(options, Limits.from_env(), tell)))

@@ -1,0 +1,1 @@
+"""Survival: statistics of time to event, and models that predict it."""

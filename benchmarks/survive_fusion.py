@@ -1,0 +1,201 @@
+"""The fusion networks of ``mmtool survive`` on the published five folds of TCGA cohorts.
+
+Usage: python benchmarks/survive_fusion.py DATA OUT [COHORT...]
+       python benchmarks/survive_fusion.py DATA OUT --flip COHORT
+
+DATA is the folder with ``tcga``, ``clinical``, ``hif``, ``splits`` and ``signatures.csv``. Each
+figure is kept in OUT and not computed again. Every network is fitted to a fold's training patients:
+scales, components, intervals, the epoch it stops at. Two networks (seeds) are averaged. Prints
+tables in Markdown: mean and standard deviation of Harrell's C over the held-out parts, and of the
+inner C, of training patients that a network was stopped by but not fitted to.
+
+With ``--flip``: an image that is missing not at random, after MultiModN (arXiv 2309.14118). It is
+taken from a share p of the training patients who died early; of the held-out patients it is taken
+from the same share of the others.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from survive import load, score
+from survive_cohorts import FIVE
+
+from mmtool.io.limits import Limits
+from mmtool.io.readers.signatures import read_signatures
+from mmtool.models.survival.network.learner import NetworkLearner
+from mmtool.models.survival.network.training import Recipe
+from mmtool.models.survival.stack import StackLearner
+from mmtool.models.survival.statistics.concordance import harrell
+from mmtool.pipelines.training.survive_data import Fold
+from mmtool.survival import Block, Cohort, Learner
+
+RECIPE = Recipe(members=2)
+METHODS = (
+    *("concat", "late", "snn", "abmil", "multimodn", "mcat", "motcat", "cmta"),
+    *("itcfn", "lego-merge", "lego-fuse", "concat, IEMF"),
+)
+INPUTS = {
+    "omics + image": ("omics", "image"),
+    "omics + image + clinical": ("omics", "image", "clinical"),
+    "clinical": ("clinical",),
+}
+# MCAT's stored results on the same folds, recomputed: the last epoch, no stage and no grade.
+PUBLISHED = {
+    "SNN": (".541 ± .016", ".466 ± .058", ".598 ± .054", ".539 ± .069", ".493 ± .096"),
+    "AttnMIL": (".536 ± .038", ".564 ± .050", ".787 ± .028", ".559 ± .060", ".625 ± .057"),
+    "AttnMIL + omics": (".605 ± .045", ".551 ± .077", ".816 ± .011", ".563 ± .050", ".614 ± .052"),
+    "MCAT": (".624 ± .034", ".580 ± .069", ".817 ± .021", ".620 ± .032", ".622 ± .019"),
+}
+SHARES = (0.0, 0.4, 0.8)
+FLIPPED = ("multimodn", "concat", "late", "mcat", "stack")
+Figures = dict[str, list[float]]
+
+
+def learner(method: str, signatures: Mapping[str, frozenset[str]], recipe: Recipe) -> Learner:
+    """The learner of a row."""
+    if method == "stack":
+        return StackLearner()
+    name, _, rule = method.partition(", ")
+    return NetworkLearner(name, signatures, replace(recipe, iemf=bool(rule)))
+
+
+def measure(
+    cohort: Cohort, folds: Sequence[Fold], method: str, signatures: Mapping[str, frozenset[str]]
+) -> Figures:
+    """C of each fold's held-out patients, inner C, seconds."""
+    out: Figures = {"c": [], "inner": [], "seconds": []}
+    for fold in folds:
+        begun = time.process_time()
+        train = cohort.subset(fold.train)
+        model = learner(method, signatures, RECIPE).fit(train, 0)
+        out["seconds"].append(time.process_time() - begun)
+        unseen = replace(cohort.subset(fold.held_out), outcome=None)
+        out["c"].append(score(cohort, fold, model.predict(unseen).risk))
+        held = model.held_out  # type: ignore[attr-defined]
+        known = np.flatnonzero(~np.isnan(held))
+        own = train.known_outcome().subset(known)
+        out["inner"].append(harrell(own.time, own.event, held[known]))
+    return out
+
+
+def skipped(method: str, inputs: str, cohort: Cohort) -> bool:
+    """Whether a row would be empty or that of another."""
+    if inputs == "clinical":
+        return method != "snn"
+    if method == "abmil":
+        return inputs != "omics + image" or "image" not in {b.kind for b in cohort.blocks.values()}
+    return False
+
+
+def compute(data: Path, out: Path, name: str) -> None:
+    """All rows of a cohort that are not there yet."""
+    signatures = read_signatures(data / "signatures.csv", Limits())
+    cohort, folds = load(data, name, out / "tables")
+    for inputs, kinds in INPUTS.items():
+        chosen = [b.name for b in cohort.blocks.values() if b.kind in kinds]
+        for method in METHODS:
+            kept = out / f"{name} {inputs} {method}.json"
+            if kept.exists() or skipped(method, inputs, cohort):
+                continue
+            found = measure(cohort.with_blocks(chosen), folds, method, signatures)
+            kept.write_text(json.dumps(found))
+            print(kept.stem, *(f"{k} {np.mean(v):.3f}" for k, v in found.items()), flush=True)
+
+
+def taken(block: Block, rows: np.ndarray) -> Block:
+    """The block without some patients."""
+    values, present = block.values.copy(), block.present.copy()
+    values[rows], present[rows] = np.nan, False
+    return replace(block, values=values, present=present)
+
+
+def flip(data: Path, out: Path, name: str) -> None:
+    """C against the share of early deaths without image in training, on three kinds of patients."""
+    signatures = read_signatures(data / "signatures.csv", Limits())
+    cohort, folds = load(data, name, out / "tables")
+    cohort = cohort.with_blocks([b.name for b in cohort.blocks.values() if b.kind != "clinical"])
+    cohort = cohort.subset(np.flatnonzero(cohort.blocks["hif"].present))
+    place = {patient: i for i, patient in enumerate(cohort.ids)}
+    whole, _ = load(data, name, out / "tables")
+    outcome = cohort.known_outcome()
+    early = outcome.event & (outcome.time < np.median(outcome.time[outcome.event]))
+    for method in FLIPPED:
+        kept = out / f"flip {name} {method}.json"
+        if kept.exists():
+            continue
+        found: dict[str, Figures] = {}
+        for share in SHARES:
+            figures = found.setdefault(str(share), {"complete": [], "flipped": []})
+            for k, fold in enumerate(folds):
+                sides = [
+                    np.array([place[whole.ids[i]] for i in side if whole.ids[i] in place])
+                    for side in (fold.train, fold.held_out)
+                ]
+                one = Fold(fold.name, *sides)
+                rng = np.random.default_rng(k)
+                gone = rng.random(len(cohort)) < share
+                worse = {
+                    kind: replace(
+                        cohort, blocks={**cohort.blocks, "hif": taken(cohort.blocks["hif"], rows)}
+                    )
+                    for kind, rows in {
+                        "train": np.flatnonzero(gone & early),
+                        "flipped": np.flatnonzero(gone & ~early),
+                    }.items()
+                }
+                recipe = replace(RECIPE, absent=0.0)
+                model = learner(method, signatures, recipe).fit(worse["train"].subset(one.train), 0)
+                for kind, patients in {"complete": cohort, "flipped": worse["flipped"]}.items():
+                    unseen = replace(patients.subset(one.held_out), outcome=None)
+                    figures[kind].append(score(cohort, one, model.predict(unseen).risk))
+        kept.write_text(json.dumps(found))
+        print(kept.stem, {p: {k: round(np.mean(v), 3) for k, v in f.items()} for p, f in found.items()})
+
+
+def cell(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and spread."""
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
+
+
+def show(out: Path, names: Sequence[str]) -> None:
+    """Print the tables from what is kept."""
+    for inputs in INPUTS:
+        print(f"\n### {inputs}\n\n| network |", " | ".join(n.upper() for n in names), "| CPU s |")
+        print("| --- |" + " --- |" * (len(names) + 1))
+        for method in METHODS:
+            files = [out / f"{name} {inputs} {method}.json" for name in names]
+            rows = [json.loads(f.read_text()) if f.exists() else None for f in files]
+            if any(rows):
+                cells = [f"{cell(r['c'])} ({np.mean(r['inner']):.3f})" if r else "" for r in rows]
+                seconds = np.mean([s for r in rows if r for s in r["seconds"]])
+                print(f"| {method} |", " | ".join(cells), f"| {seconds:.1f} |")
+        if inputs == "omics + image":
+            for method, figures in PUBLISHED.items():
+                known = dict(zip(FIVE, figures, strict=True))
+                print(f"| {method}, published |", " | ".join(known[n] for n in names), "| |")
+
+
+def main() -> None:
+    """Run."""
+    data, out = Path(sys.argv[1]), Path(sys.argv[2])
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    if sys.argv[3:4] == ["--flip"]:
+        flip(data, out, sys.argv[4])
+        return
+    names = sys.argv[3:] or list(FIVE)
+    for name in names:
+        compute(data, out, name)
+    show(out, names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The fusion networks of ``mmtool survive`` on the published five folds of TCGA cohorts.
 
 Usage: python benchmarks/survive_fusion.py DATA OUT [COHORT...]
+       python benchmarks/survive_fusion.py DATA OUT --only METHOD,METHOD [COHORT...]
        python benchmarks/survive_fusion.py DATA OUT --flip COHORT
 
 DATA is the folder with ``tcga``, ``clinical``, ``hif``, ``splits`` and ``signatures.csv``. Each
@@ -38,9 +39,9 @@ from mmtool.pipelines.training.survive_data import Fold
 from mmtool.survival import Block, Cohort, Learner
 
 RECIPE = Recipe(members=2)
-METHODS = (
-    *("concat", "late", "snn", "abmil", "multimodn", "mcat", "motcat", "cmta"),
-    *("itcfn", "lego-merge", "lego-fuse", "concat, IEMF"),
+METHODS: tuple[str, ...] = (
+    *("concat", "concat + IEMF", "late", "snn", "abmil", "multimodn", "mcat", "motcat", "cmta"),
+    *("itcfn", "lego-merge", "lego-fuse"),
 )
 INPUTS = {
     "omics + image": ("omics", "image"),
@@ -63,7 +64,7 @@ def learner(method: str, signatures: Mapping[str, frozenset[str]], recipe: Recip
     """The learner of a row."""
     if method == "stack":
         return StackLearner()
-    name, _, rule = method.partition(", ")
+    name, _, rule = method.partition(" + ")
     return NetworkLearner(name, signatures, replace(recipe, iemf=bool(rule)))
 
 
@@ -95,13 +96,13 @@ def skipped(method: str, inputs: str, cohort: Cohort) -> bool:
     return False
 
 
-def compute(data: Path, out: Path, name: str) -> None:
-    """All rows of a cohort that are not there yet."""
+def compute(data: Path, out: Path, name: str, methods: Sequence[str]) -> None:
+    """Rows of a cohort that are not there yet."""
     signatures = read_signatures(data / "signatures.csv", Limits())
     cohort, folds = load(data, name, out / "tables")
     for inputs, kinds in INPUTS.items():
         chosen = [b.name for b in cohort.blocks.values() if b.kind in kinds]
-        for method in METHODS:
+        for method in methods:
             kept = out / f"{name} {inputs} {method}.json"
             if kept.exists() or skipped(method, inputs, cohort):
                 continue
@@ -157,7 +158,10 @@ def flip(data: Path, out: Path, name: str) -> None:
                     unseen = replace(patients.subset(one.held_out), outcome=None)
                     figures[kind].append(score(cohort, one, model.predict(unseen).risk))
         kept.write_text(json.dumps(found))
-        print(kept.stem, {p: {k: round(np.mean(v), 3) for k, v in f.items()} for p, f in found.items()})
+        print(
+            kept.stem,
+            {p: {k: round(np.mean(v), 3) for k, v in f.items()} for p, f in found.items()},
+        )
 
 
 def cell(values: Sequence[float], digits: int = 3) -> str:
@@ -191,9 +195,12 @@ def main() -> None:
     if sys.argv[3:4] == ["--flip"]:
         flip(data, out, sys.argv[4])
         return
-    names = sys.argv[3:] or list(FIVE)
+    named, methods = sys.argv[3:], METHODS
+    if named[:1] == ["--only"]:
+        methods, named = tuple(named[1].split(",")), named[2:]
+    names = named or list(FIVE)
     for name in names:
-        compute(data, out, name)
+        compute(data, out, name, methods)
     show(out, names)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout
-from mmtool.models.survival.network.layers import Embed, GatedPool, dense, joined
+from mmtool.models.survival.network.layers import ByName, Embed, GatedPool, dense, joined
 from mmtool.models.survival.network.tokens import Parts, Shape
 
 
@@ -17,7 +17,7 @@ class Network(HazardNet):
 
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
-        self.embed = nn.ModuleDict({s.name: Embed(s, dim, dropout) for s in layout})
+        self.embed = ByName({s.name: Embed(s, dim, dropout) for s in layout})
         self.pool = GatedPool(dim, dropout)
         self.rho = dense(dim, dim, dropout)
         self.head = nn.Linear(dim, bins)

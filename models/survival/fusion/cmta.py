@@ -5,10 +5,10 @@ of genes and a decoder makes of what they take a second class token p^ (B, D); t
 g^. Hazards come from [(p + p^) / 2, (g + g^) / 2]; the loss draws p^ to p and g^ to g (L1, no
 gradient to the drawn-to).
 
-Apart from the published: plain attention, which is exact below some thousand tokens, where the
-release approximates it (Nystroem); no convolution over a square made of the tiles' order, since
-that order says nothing and morphology tokens have none; one weight of the alignment, 1, where the
-release has one a cohort from 0.0001 to 100, told by the evaluated folds; AdamW; masks. A patient
+Apart from the published: one layer for two; plain attention, exact and cheap for some hundred
+tokens, where the release approximates it (Nystroem); no convolution over a square made of the
+tiles' order, since that order says nothing and morphology tokens have none; one weight of the
+alignment, 1, where the release has one a cohort, from 0.0001 to 100; AdamW; masks. A patient
 without one side has the other's class token translated to it, and no alignment.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, sides
 from mmtool.models.survival.network.hazards import nll
-from mmtool.models.survival.network.layers import Attention, Embed, Encoder, dense, joined
+from mmtool.models.survival.network.layers import Attention, ByName, Embed, Encoder, dense, joined
 from mmtool.models.survival.network.tokens import Parts
 
 ALIGN = 1.0
@@ -36,7 +36,7 @@ class ClassEncoder(nn.Module):
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
         self.token = nn.Parameter(1e-2 * torch.randn(dim))
-        self.encoder = Encoder(dim, layers=2, dropout=dropout)
+        self.encoder = Encoder(dim, layers=1, dropout=dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) class token and (B, T, D) tokens of (B, T, D) and (B, T)."""
@@ -52,7 +52,7 @@ class Network(HazardNet):
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
         self.genes, self.image = sides(layout)
-        self.embed = nn.ModuleDict({s.name: Embed(s, dim, dropout) for s in layout})
+        self.embed = ByName({s.name: Embed(s, dim, dropout) for s in layout})
         self.encode_p, self.encode_g = ClassEncoder(dim, dropout), ClassEncoder(dim, dropout)
         self.decode_p, self.decode_g = ClassEncoder(dim, dropout), ClassEncoder(dim, dropout)
         self.p_asks_g, self.g_asks_p = Attention(dim, heads=1), Attention(dim, heads=1)

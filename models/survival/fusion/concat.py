@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout
-from mmtool.models.survival.network.layers import dense, masked_mean
+from mmtool.models.survival.network.layers import ByName, dense, masked_mean
 from mmtool.models.survival.network.tokens import Part, Parts, Shape
 
 
@@ -25,7 +25,7 @@ class Network(HazardNet):
 
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
-        self.embed = nn.ModuleDict({s.name: dense(s.numbers, dim, dropout) for s in layout})
+        self.embed = ByName({s.name: dense(s.numbers, dim, dropout) for s in layout})
         self.mix = dense(dim * len(layout), dim, dropout)
         self.head = nn.Linear(dim, bins)
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mmtool.models.survival.fusion.late import mean_over
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
 from mmtool.models.survival.network.hazards import nll
-from mmtool.models.survival.network.layers import Attention, Embed, GatedPool, dense
+from mmtool.models.survival.network.layers import Attention, ByName, Embed, GatedPool, dense
 from mmtool.models.survival.network.tokens import Parts
 
 MAKE = 0.1  # weight of the maps' error
@@ -36,12 +36,12 @@ class Network(HazardNet):
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
         names = [s.name for s in layout]
-        self.embed = nn.ModuleDict({s.name: Embed(s, dim, dropout) for s in layout})
-        self.pool = nn.ModuleDict({name: GatedPool(dim, dropout) for name in names})
+        self.embed = ByName({s.name: Embed(s, dim, dropout) for s in layout})
+        self.pool = ByName({name: GatedPool(dim, dropout) for name in names})
         self.make = nn.ModuleList(nn.ModuleList(nn.Linear(dim, dim) for _ in names) for _ in names)
         self.query = nn.Linear(dim * len(names), dim)
-        self.ask = nn.ModuleDict({name: Attention(dim, heads=4) for name in names})
-        self.join = nn.ModuleDict({name: dense(2 * dim, dim, dropout) for name in names})
+        self.ask = ByName({name: Attention(dim, heads=4) for name in names})
+        self.join = ByName({name: dense(2 * dim, dim, dropout) for name in names})
         self.mix = dense(dim * len(names), dim, dropout)
         self.head = nn.Linear(dim, bins)
 

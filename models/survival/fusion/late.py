@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmtool.models.survival.fusion.concat import flat
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
 from mmtool.models.survival.network.hazards import nll
-from mmtool.models.survival.network.layers import dense
+from mmtool.models.survival.network.layers import ByName, dense
 from mmtool.models.survival.network.tokens import Parts
 
 
@@ -26,7 +26,7 @@ class Network(HazardNet):
 
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
-        self.own = nn.ModuleDict(
+        self.own = ByName(
             {
                 s.name: nn.Sequential(
                     dense(s.numbers, dim, dropout), dense(dim, dim, dropout), nn.Linear(dim, bins)

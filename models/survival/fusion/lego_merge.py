@@ -22,6 +22,7 @@ from torch.nn.functional import layer_norm, linear
 from mmtool.models.survival.fusion.late import mean_over
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
 from mmtool.models.survival.network.hazards import nll
+from mmtool.models.survival.network.layers import ByName
 from mmtool.models.survival.network.lego_block import (
     LATENTS,
     LegoBlock,
@@ -38,8 +39,8 @@ class Network(HazardNet):
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
         self.latents = nn.Parameter(torch.randn(LATENTS, dim))
-        self.blocks = nn.ModuleDict({s.name: LegoBlock(s, dim, dropout) for s in layout})
-        self.heads = nn.ModuleDict({s.name: LegoHead(dim, bins) for s in layout})
+        self.blocks = ByName({s.name: LegoBlock(s, dim, dropout) for s in layout})
+        self.heads = ByName({s.name: LegoHead(dim, bins) for s in layout})
 
     def forward(self, parts: Parts) -> Fused:
         """See :class:`HazardNet`; ``alone`` of the trace is (B, M, K), of each block."""

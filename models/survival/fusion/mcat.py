@@ -4,7 +4,7 @@ Tokens of genes G (B, 6, D) ask tokens of tiles H (B, N, D) by one head of atten
 take (B, 6, D) and G go through a transformer and gated attention each, are laid side by side, and
 give hazards. The weights (B, 1, 6, N) are the map of the explanation.
 
-Apart from the published: D 64 for 256 and the norm before each layer, for cohorts of some
+Apart from the published: D 64 for 256, one layer for two, the norm before it, for cohorts of some
 hundreds; clinical columns ask beside the genes; batches of patients with masks instead of one
 patient at a time; a patient without one side has zeros in its tower instead of being left out.
 """

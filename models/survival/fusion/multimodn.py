@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmtool.models.survival.fusion.concat import flat
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
 from mmtool.models.survival.network.hazards import nll
+from mmtool.models.survival.network.layers import ByName
 from mmtool.models.survival.network.tokens import Parts
 
 HIDDEN = 32
@@ -29,7 +30,7 @@ class Network(HazardNet):
         super().__init__(layout, bins)
         self.start = nn.Parameter(torch.randn(dim))
         self.dropout = nn.Dropout(min(dropout, 0.2))
-        self.encode = nn.ModuleDict({s.name: _mlp(s.numbers + dim, dim) for s in layout})
+        self.encode = ByName({s.name: _mlp(s.numbers + dim, dim) for s in layout})
         self.body = _mlp(dim, HIDDEN)
         self.head = nn.Linear(HIDDEN, bins)
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmtool.errors import UsageError
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet
 from mmtool.models.survival.network.hazards import nll
+from mmtool.models.survival.network.layers import ByName
 
 COEFFICIENT = 1.0
 
@@ -41,7 +42,7 @@ class InverseEffectiveness(nn.Module):
                 "this network has no parts that could be judged alone",
                 "IEMF goes with concat, itcfn, mcat, motcat and cmta",
             )
-        self.heads = nn.ModuleDict(
+        self.heads = ByName(
             {n: nn.Linear(z.shape[1], network.bins) for n, z in fused.parts.items()}
         )
         self._factor = 1.0

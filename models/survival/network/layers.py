@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,23 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """(B, D) mean of (B, T, D) over the tokens of (B, T); 0 where there is none."""
     weight = mask.to(x.dtype)[..., None]
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+class ByName(nn.Module):
+    """Modules under names of any kind; torch's own dictionary refuses dots and words of its own.
+
+    Args:
+        modules: Name -> module.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.places = {name: i for i, name in enumerate(modules)}
+        self.inside = nn.ModuleList(modules.values())
+
+    def __getitem__(self, name: str) -> nn.Module:
+        """The module of a name."""
+        return self.inside[self.places[name]]
 
 
 class Embed(nn.Module):

@@ -24,7 +24,7 @@ from mmtool.models.survival.network.tokens import (
     make_parts,
 )
 from mmtool.models.survival.network.training import Examples, Recipe, logits_of, train_network
-from mmtool.survival import Cohort, Floats, Outcome, Prediction
+from mmtool.survival import Cohort, Floats, Prediction
 
 _MOST_SHARED = 5  # modalities whose Shapley values are computed: 2^M predictions each
 _LEAST_EVENTS = 5
@@ -229,9 +229,3 @@ def _held_out(
         parts = examples.rows(torch.from_numpy(where)).parts
         out[where] = logits_of(network, parts, device)
     return out
-
-
-def inner_concordance_parts(model: NetworkModel, outcome: Outcome) -> tuple[Outcome, Floats]:
-    """Outcome and risk of the training patients that a model was not fitted to."""
-    known = np.flatnonzero(~np.isnan(model.held_out))
-    return outcome.subset(known), model.held_out[known]

@@ -99,18 +99,17 @@ class LegoHead(nn.Module):
 def merge_latents(latents: Sequence[Tensor]) -> Tensor:
     """Harmonic merge of complex latents of one shape: one alone is returned as it is.
 
-    The size of the result is the harmonic mean of the sizes, its phase that of the sum of the unit
-    phasors: folding the published two-block rule over M blocks would weigh the last ones most, and
-    the mean of two angles jumps where they wrap round. The published factor 2 a (1 - a) gives half
-    the harmonic mean at a = 1/2; this one gives the mean.
+    The harmonic mean of the sizes times the mean of the unit phasors, so that blocks that disagree
+    in phase cancel. The published mean of angles jumps where they wrap round (the mean frequency
+    of real latents, with angles of 0 and pi, is such a place), its factor 2 a (1 - a) gives half
+    the harmonic mean at a = 1/2, and folded over M blocks it would weigh the last ones most.
     """
     if len(latents) == 1:
         return latents[0]
     stacked = torch.stack(list(latents))
     size = stacked.abs().clamp(min=1e-9)
     merged = len(latents) / (1 / size).sum(dim=0)
-    direction = (stacked / size).sum(dim=0)
-    return merged * direction / direction.abs().clamp(min=1e-9)
+    return merged * (stacked / size).mean(dim=0)
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

@@ -43,8 +43,8 @@ class Recipe:
     dropout: float = 0.25
     rate: float = 1e-3
     decay: float = 1e-2
-    epochs: int = 40
-    patience: int = 8
+    epochs: int = 30
+    patience: int = 6
     batch: int = 64
     absent: float = 0.1
     iemf: bool = False
@@ -111,7 +111,7 @@ def _cuda(device: str) -> list[torch.device]:
 def _round(network: HazardNet, train: Examples, inner: Examples, recipe: Recipe) -> None:
     rule = _rule(network, train, recipe)
     parameters = [*network.parameters(), *(rule.parameters() if rule else ())]
-    optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay)
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay, fused=True)
     weights, inner_weights = balance(train.label, train.event), balance(inner.label, inner.event)
     best, kept, since = _loss(network, inner, inner_weights), deepcopy(network.state_dict()), 0
     for _ in range(recipe.epochs):

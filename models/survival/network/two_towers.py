@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, sides
-from mmtool.models.survival.network.layers import Embed, Encoder, GatedPool, dense, joined
+from mmtool.models.survival.network.layers import ByName, Embed, Encoder, GatedPool, dense, joined
 from mmtool.models.survival.network.tokens import Parts
 
 
@@ -20,7 +20,7 @@ class Tower(nn.Module):
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
-        self.encoder = Encoder(dim, layers=2, dropout=dropout)
+        self.encoder = Encoder(dim, layers=1, dropout=dropout)
         self.pool = GatedPool(dim, dropout)
         self.rho = dense(dim, dim, dropout)
 
@@ -37,7 +37,7 @@ class TwoTowers(HazardNet):
     def __init__(self, layout: Layout, bins: int, dim: int, dropout: float) -> None:
         super().__init__(layout, bins)
         self.asking, self.asked = sides(layout)
-        self.embed = nn.ModuleDict({s.name: Embed(s, dim, dropout) for s in layout})
+        self.embed = ByName({s.name: Embed(s, dim, dropout) for s in layout})
         self.tower_asked, self.tower_asking = Tower(dim, dropout), Tower(dim, dropout)
         self.mix = nn.Sequential(dense(2 * dim, dim, dropout), nn.Linear(dim, dim), nn.ReLU())
         self.head = nn.Linear(dim, bins)

@@ -56,14 +56,14 @@ PUBLISHED = {
     "MCAT": (".624 ± .034", ".580 ± .069", ".817 ± .021", ".620 ± .032", ".622 ± .019"),
 }
 SHARES = (0.0, 0.4, 0.8)
-FLIPPED = ("multimodn", "concat", "late", "mcat", "stack")
+FLIPPED = ("multimodn", "concat", "late", "stack")
 Figures = dict[str, list[float]]
 
 
-def learner(method: str, signatures: Mapping[str, frozenset[str]], recipe: Recipe) -> Learner:
+def network_learner(
+    method: str, signatures: Mapping[str, frozenset[str]], recipe: Recipe
+) -> NetworkLearner:
     """The learner of a row."""
-    if method == "stack":
-        return StackLearner()
     name, _, rule = method.partition(" + ")
     return NetworkLearner(name, signatures, replace(recipe, iemf=bool(rule)))
 
@@ -76,11 +76,11 @@ def measure(
     for fold in folds:
         begun = time.process_time()
         train = cohort.subset(fold.train)
-        model = learner(method, signatures, RECIPE).fit(train, 0)
+        model = network_learner(method, signatures, RECIPE).fit(train, 0)
         out["seconds"].append(time.process_time() - begun)
         unseen = replace(cohort.subset(fold.held_out), outcome=None)
-        out["c"].append(score(cohort, fold, model.predict(unseen).risk))
-        held = model.held_out  # type: ignore[attr-defined]
+        out["c"].append(score(cohort, fold, model.risk(unseen)))
+        held = model.held_out
         known = np.flatnonzero(~np.isnan(held))
         own = train.known_outcome().subset(known)
         out["inner"].append(harrell(own.time, own.event, held[known]))
@@ -108,7 +108,12 @@ def compute(data: Path, out: Path, name: str, methods: Sequence[str]) -> None:
                 continue
             found = measure(cohort.with_blocks(chosen), folds, method, signatures)
             kept.write_text(json.dumps(found))
-            print(kept.stem, *(f"{k} {np.mean(v):.3f}" for k, v in found.items()), flush=True)
+            print(
+                kept.stem,
+                *(f"{k} {np.mean(v):.3f}" for k, v in found.items()),
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def taken(block: Block, rows: np.ndarray) -> Block:
@@ -153,7 +158,12 @@ def flip(data: Path, out: Path, name: str) -> None:
                     }.items()
                 }
                 recipe = replace(RECIPE, absent=0.0)
-                model = learner(method, signatures, recipe).fit(worse["train"].subset(one.train), 0)
+                own: Learner = (
+                    StackLearner()
+                    if method == "stack"
+                    else network_learner(method, signatures, recipe)
+                )
+                model = own.fit(worse["train"].subset(one.train), 0)
                 for kind, patients in {"complete": cohort, "flipped": worse["flipped"]}.items():
                     unseen = replace(patients.subset(one.held_out), outcome=None)
                     figures[kind].append(score(cohort, one, model.predict(unseen).risk))

@@ -85,6 +85,12 @@ class NetworkModel:
         risk[nothing], survival[nothing], parted[nothing] = np.nan, np.nan, 0.0
         return Prediction(risk, self.bins.times, survival, self.modalities, used, parted, notes)
 
+    def risk(self, cohort: Cohort) -> Floats:
+        """(P,) risk alone; NaN where nothing is known."""
+        parts = make_parts(self.tokenisers, cohort)
+        used = np.stack([t.present(cohort) for t in self.tokenisers], axis=1)
+        return np.where(used.any(axis=1), self.risk_without(parts, np.zeros_like(used)), np.nan)
+
     def logits(self, parts: Parts) -> Floats:
         """(P, K) calibrated logits of the mean of the members."""
         raw = [logits_of(network, parts, self.device) for network in self.members]

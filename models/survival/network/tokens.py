@@ -291,13 +291,17 @@ def _group(name: str, places: NDArray[np.int64], scaled: Floats, width: int) -> 
 def components(scaled: Floats, most: int) -> Floats:
     """(F, k) orthonormal principal directions of (N, F), by falling variance."""
     centred = scaled - scaled.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    kept = int((sizes > 1e-6 * max(sizes[0], 1e-12)).sum())
-    kept = max(1, min(most, kept))
+    wide = centred.shape[1] > len(centred)
+    # Of the smaller of the two products, which is much faster than a decomposition of the whole.
+    size, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    kept = int((size > 1e-9 * max(size[-1], 1e-12)).sum())
+    chosen = vectors[:, ::-1][:, : max(1, min(most, kept))]
+    if wide:
+        chosen = centred.T @ chosen
+        chosen /= np.linalg.norm(chosen, axis=0).clip(min=1e-12)
     # Of the two signs, the one whose largest entry is positive: the same on every machine.
-    chosen = directions[:kept]
-    largest = chosen[np.arange(kept), np.abs(chosen).argmax(axis=1)]
-    return np.asarray((chosen * np.sign(largest)[:, None]).T, np.float64)
+    largest = chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])]
+    return np.asarray(chosen * np.where(largest < 0, -1.0, 1.0), np.float64)
 
 
 def make_parts(tokenisers: Sequence[Tokeniser], cohort: Cohort) -> Parts:

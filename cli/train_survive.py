@@ -27,8 +27,7 @@ def train_survive(
         str,
         typer.Option(
             metavar="N|DIR",
-            help="Number of folds, made here, or a folder of files with columns train and val; 0 "
-            "measures nothing.",
+            help="Number of folds, made here, or a folder of files with columns train and val.",
         ),
     ] = "5",
     id_column: IdColumn = None,

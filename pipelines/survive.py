@@ -114,9 +114,15 @@ class SurviveTask:
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def _of(self, item: BatchItem) -> SurviveOptions:
-        """Options of one item; in a sheet, several tables are parted by semicolons."""
+        """Options of one item.
+
+        In a sheet, several tables are parted by semicolons, and their paths may count from the
+        folder of the table of patients.
+        """
         own = item.params.get("omics", "")
-        tables = tuple(part.strip() for part in own.split(";") if part.strip())
+        parts = [part.strip() for part in own.split(";") if part.strip()]
+        folder = item.inputs[0].parent
+        tables = tuple(_from(folder, part) for part in parts)
         return replace(self.options, omics=tables) if tables else self.options
 
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
@@ -142,6 +148,13 @@ class SurviveTask:
             inputs_sha256={str(p): _sha256(p) for p in files if p is not None},
             error=run.failure(),
         )
+
+
+def _from(folder: Path, given: str) -> str:
+    """``NAME=PATH`` or a path, from a folder if it is there."""
+    name, path = named_path(given)
+    there = folder / path
+    return f"{name}={there}" if not path.exists() and there.exists() else given
 
 
 def _sha256(path: Path) -> str:

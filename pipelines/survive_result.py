@@ -15,7 +15,7 @@ from mmtool.io.writers.tables import Cell, write_tsv
 from mmtool.pipelines.evaluation.survival_measures import measure_survival
 from mmtool.pipelines.survival_plots import draw_calibration, draw_km, risk_cuts
 from mmtool.pipelines.survive_model import SurviveModel
-from mmtool.pipelines.survive_outcomes import usable
+from mmtool.pipelines.survive_outcomes import in_unit, usable
 from mmtool.pipelines.survive_tables import Patients
 from mmtool.survival import Cohort, Floats, Outcome, Prediction
 
@@ -172,20 +172,23 @@ class SurviveRun:
             return {}
         outcome, keep, notes = usable(self.patients.outcome)
         keep = keep[np.isfinite(self.prediction.risk[keep])]
-        known = outcome.subset(keep)
+        training, unit = self.model.training, self.model.unit
+        known, more = in_unit(outcome.subset(keep), self.patients.unit, training, unit)
+        notes += more
         if len(keep) < _FEWEST or not known.event.any():
             events = int(known.event.sum())
             words = f"not measured: {len(keep)} patients with an outcome, {events} events"
             return {"notes": [*self.notes, *notes, words]}
-        predicted = _subset(self.prediction, keep)
+        predicted = self.prediction.subset(keep)
         measures = measure_survival(
-            known, predicted, training=self.model.training, horizons=self.horizons, seed=seed
+            known, predicted, training=training, horizons=self.horizons, seed=seed
         )
         write_json(out / "metrics.json", measures.to_json())
         cuts = risk_cuts(self.model.stack.reference, _GROUPS)
-        draw_km(out / "km.png", known, predicted.risk, cuts=cuts, unit=self.model.unit)
+        draw_km(out / "km.png", known, predicted.risk, cuts=cuts, unit=unit)
         horizon = self._middle_horizon(known)
-        draw_calibration(out / "calibration.png", known, predicted, horizon, self.model.unit)
+        draw_calibration(out / "calibration.png", known, predicted, horizon, unit)
+        notes += _flattery(known, training)
         c = measures.value("harrell_c")
         found = {"harrell_c": [_told(c.value, 4), _told(c.low, 4), _told(c.high, 4)]}
         return {"measures": found, "notes": [*self.notes, *notes, *measures.warnings]}
@@ -197,15 +200,17 @@ class SurviveRun:
         return inside[-1] if inside else float(np.median(outcome.time))
 
 
-def _subset(prediction: Prediction, rows: Any) -> Prediction:
-    return Prediction(
-        prediction.risk[rows],
-        prediction.times,
-        prediction.survival[rows],
-        prediction.modalities,
-        prediction.used[rows],
-        prediction.contributions[rows],
-    )
+def _flattery(known: Outcome, training: Outcome) -> list[str]:
+    """A note if the patients seem to be those that the model was trained on."""
+    learned = set(zip(training.time.tolist(), training.event.tolist(), strict=True))
+    pairs = zip(known.time.tolist(), known.event.tolist(), strict=True)
+    again = sum(pair in learned for pair in pairs)
+    if again < len(known) / 2:
+        return []
+    return [
+        f"{again} of {len(known)} patients fared just as training patients did and may be them: "
+        "measured on them a model looks better than it is; its card has figures of held-out ones"
+    ]
 
 
 def _told(value: float | None, digits: int = 5) -> float | None:

@@ -21,6 +21,7 @@ from mmtool.io.readers.table_text import open_table
 
 _WIDE_LINE = 1 << 24  # characters: a line of 40,000 genes has some 400,000
 _LOOK = 50  # rows that are looked at to tell words from numbers
+_MOST = 3e38  # of a float32
 _MAX_CELLS = 1_000_000_000
 # The last part of a feature's name tells its block: TP53_rnaseq, TP53_mut.
 SUFFIXES = frozenset(
@@ -171,7 +172,8 @@ def _numbers(cells: Sequence[str], names: Sequence[str], path: Path, line: int) 
             out.append(float("nan"))
             continue
         try:
-            out.append(min(max(float(cell), -3e38), 3e38))
+            value = float(cell)
+            out.append(value if abs(value) < _MOST else float("nan"))
         except ValueError as error:
             raise InputError(
                 f"{path} line {line}: no number under '{name[:60]}'",

@@ -160,8 +160,7 @@ def held_out_likelihood(
 def positive_cox(values: Floats, outcome: Outcome, penalty: float, around: Floats) -> Floats:
     """Non-negative coefficients that maximise the penalised partial log likelihood.
 
-    The penalty is penalty / 2 * |coefficient - around|^2: what little is known of the weights is
-    that they are alike.
+    The penalty is penalty / 2 * |coefficient - around|^2.
 
     Args:
         values: (N, F) finite, of like scale; F is small.

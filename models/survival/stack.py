@@ -24,8 +24,8 @@ from mmtool.survival import Block, Cohort, Floats, Outcome, Prediction
 
 FOLDS = 5
 MOST_BLOCKS = 10  # weights are kept for each of the 2^M sets of blocks
-_DRAW = 1.0  # pull of the weights towards like ones, as a share of the events
-_HEARD = 1.0  # standard errors above nothing that an expert must reach to be drawn to the others
+_DRAW = 1.0  # pull of the weights towards expected ones, as a share of the events
+_HEARD = 1.0  # standard errors above nothing that an expert must reach to be expected to count
 
 
 @dataclass(frozen=True)
@@ -275,15 +275,14 @@ def _join(held_out: Floats, outcome: Outcome) -> Joint:
 def _weights(risks: Floats, outcome: Outcome) -> Floats:
     """(M,) weights.
 
-    They are drawn towards the one weight that all experts would have who say something by
-    themselves; those who don't are drawn towards 0.
+    They are drawn towards weights in proportion to how surely each expert says something by
+    itself, and towards 0 for an expert that does not.
     """
     events = float(outcome.event.sum())
-    heard = np.ones(risks.shape[1], np.bool_)
-    if len(heard) > 1:
-        heard = np.array([standing(column, outcome) > _HEARD for column in risks.T])
-        heard = heard if heard.any() else ~heard
-    total = risks[:, heard].sum(axis=1, keepdims=True)
-    same = max(0.0, float(ridge_cox(total, outcome, 1e-3 * events)[0]))
-    around = np.where(heard, same, 0.0)
-    return positive_cox(risks, outcome, _DRAW * events, around)
+    sure = np.array([standing(column, outcome) for column in risks.T])
+    share = np.where(sure > _HEARD, sure, 0.0)
+    if not share.any():
+        share = (sure == sure.max()).astype(np.float64)
+    share /= share.max()
+    size = max(0.0, float(ridge_cox((risks @ share)[:, None], outcome, 1e-3 * events)[0]))
+    return positive_cox(risks, outcome, _DRAW * events, size * share)

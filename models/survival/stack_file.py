@@ -55,7 +55,7 @@ def _pack_parts(at: str, expert: Expert, tensors: dict[str, Tensor], *, whole: b
     small = len(expert.columns) < _SMALL
     tensors[f"{at}.linear"] = _tensor(linear.weights, np.float32 if whole else np.float16)
     tensors[f"{at}.column"] = _tensor(forest.column, np.int16 if small else np.int32)
-    tensors[f"{at}.cut"] = _tensor(forest.cut, np.float32)
+    tensors[f"{at}.cut"] = _tensor(forest.cut, np.float32 if whole else np.float16)
     tensors[f"{at}.left"] = _tensor(forest.left, np.int16)
     tensors[f"{at}.value"] = _tensor(forest.value, np.float16)
     numbers = np.array([*expert.factors, expert.shift, forest.centre])
@@ -103,7 +103,8 @@ def _expert(
     if not (fits and inside):
         raise ValueError("columns and trees don't fit")
     forest = Forest(
-        *(column, arrays[f"{at}.cut"], left, arrays[f"{at}.value"].astype(np.float32)),
+        *(column, arrays[f"{at}.cut"].astype(np.float32)),
+        *(left, arrays[f"{at}.value"].astype(np.float32)),
         centre=float(numbers[3]),
     )
     linear = Linear(arrays[f"{at}.linear"].astype(np.float64))

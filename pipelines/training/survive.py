@@ -226,8 +226,6 @@ def mean_concordance(
 def _metrics(
     cohort: Cohort, held_out: Sequence[HeldOut], seed: int, splits: str
 ) -> list[dict[str, Any]]:
-    if not held_out:
-        return []
     parts = [(h.fold, h.prediction) for h in held_out]
     mean, low, high = mean_concordance(cohort, parts, seed)
     baseline = None
@@ -309,4 +307,5 @@ def _command(options: SurviveTraining) -> str:
     for flag, value in (("event", options.tables.event), ("group", options.tables.group)):
         words += [f"--{flag} {value}"] if value else []
     words += [f"--ignore {name}" for name in options.tables.ignore]
-    return " ".join([*words, f"--splits {splits} --name {options.name} --seed {options.seed}"])
+    words.append(f'--splits {splits} --name {options.name} --terms "{options.terms}"')
+    return " ".join([*words, f"--seed {options.seed}"])

@@ -118,12 +118,10 @@ def make_folds(
     if not splits.isdigit():
         return _published(cohort, Path(splits), limits)
     count = int(splits)
-    if count == 0:
-        return [], []
     if not 2 <= count <= int(outcome.event.sum()) // 2:
         raise UsageError(
             f"--splits {splits}: not a number of folds for {int(outcome.event.sum())} events",
-            "2 or more, and two events at least in each; 0 measures nothing",
+            "2 or more, and two events at least in each",
         )
     fold = assign_folds(outcome, count, seed, cohort.groups)
     return [

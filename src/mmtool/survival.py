@@ -141,6 +141,17 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.risk)
 
+    def subset(self, indices: Indices) -> Prediction:
+        """What is said of some patients, in the order of ``indices``."""
+        where = np.asarray(indices, np.int64)
+        return replace(
+            self,
+            risk=self.risk[where],
+            survival=self.survival[where],
+            used=self.used[where],
+            contributions=self.contributions[where],
+        )
+
 
 class SurvivalModel(Protocol):
     """A fitted model. A block that it knows may be absent from the cohort, whole or in part."""

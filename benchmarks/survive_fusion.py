@@ -1,8 +1,6 @@
 """The fusion networks of ``mmtool survive`` on the published five folds of TCGA cohorts.
 
-Usage: python benchmarks/survive_fusion.py DATA OUT [COHORT...]
-       python benchmarks/survive_fusion.py DATA OUT --only METHOD,METHOD [COHORT...]
-       python benchmarks/survive_fusion.py DATA OUT --flip COHORT
+Usage: python benchmarks/survive_fusion.py DATA OUT [COHORT...] [--only METHOD...] [--flip]
 
 DATA is the folder with ``tcga``, ``clinical``, ``hif``, ``splits`` and ``signatures.csv``. Each
 figure is kept in OUT and not computed again. Every network is fitted to a fold's training patients:
@@ -17,6 +15,7 @@ from the same share of the others.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -36,7 +35,7 @@ from mmtool.models.survival.network.training import Recipe
 from mmtool.models.survival.stack import StackLearner
 from mmtool.models.survival.statistics.concordance import harrell
 from mmtool.pipelines.training.survive_data import Fold
-from mmtool.survival import Block, Cohort, Learner
+from mmtool.survival import Cohort, Learner
 
 RECIPE = Recipe(members=2)
 METHODS: tuple[str, ...] = (
@@ -56,7 +55,7 @@ PUBLISHED = {
     "MCAT": (".624 ± .034", ".580 ± .069", ".817 ± .021", ".620 ± .032", ".622 ± .019"),
 }
 SHARES = (0.0, 0.4, 0.8)
-FLIPPED = ("multimodn", "concat", "late", "stack")
+KINDS = ("complete", "flipped")
 Figures = dict[str, list[float]]
 
 
@@ -96,12 +95,14 @@ def skipped(method: str, inputs: str, cohort: Cohort) -> bool:
     return False
 
 
-def compute(data: Path, out: Path, name: str, methods: Sequence[str]) -> None:
+def compute(
+    data: Path, out: Path, name: str, methods: Sequence[str], inputs_asked: Sequence[str]
+) -> None:
     """Rows of a cohort that are not there yet."""
     signatures = read_signatures(data / "signatures.csv", Limits())
     cohort, folds = load(data, name, out / "tables")
-    for inputs, kinds in INPUTS.items():
-        chosen = [b.name for b in cohort.blocks.values() if b.kind in kinds]
+    for inputs in inputs_asked:
+        chosen = [b.name for b in cohort.blocks.values() if b.kind in INPUTS[inputs]]
         for method in methods:
             kept = out / f"{name} {inputs} {method}.json"
             if kept.exists() or skipped(method, inputs, cohort):
@@ -116,62 +117,59 @@ def compute(data: Path, out: Path, name: str, methods: Sequence[str]) -> None:
             )
 
 
-def taken(block: Block, rows: np.ndarray) -> Block:
-    """The block without some patients."""
-    values, present = block.values.copy(), block.present.copy()
-    values[rows], present[rows] = np.nan, False
-    return replace(block, values=values, present=present)
+def without_image(cohort: Cohort, rows: np.ndarray) -> Cohort:
+    """The cohort, the image taken from the patients of ``rows`` (P,) bool."""
+    block = cohort.blocks["hif"]
+    values, present = block.values.copy(), block.present & ~rows
+    values[rows] = np.nan
+    image = replace(block, values=values, present=present)
+    return replace(cohort, blocks={**cohort.blocks, "hif": image})
 
 
-def flip(data: Path, out: Path, name: str) -> None:
-    """C against the share of early deaths without image in training, on three kinds of patients."""
+def flip(data: Path, out: Path, name: str, methods: Sequence[str]) -> None:
+    """C against the share of early deaths without image in training, of two kinds of patients."""
     signatures = read_signatures(data / "signatures.csv", Limits())
-    cohort, folds = load(data, name, out / "tables")
-    cohort = cohort.with_blocks([b.name for b in cohort.blocks.values() if b.kind != "clinical"])
-    cohort = cohort.subset(np.flatnonzero(cohort.blocks["hif"].present))
-    place = {patient: i for i, patient in enumerate(cohort.ids)}
-    whole, _ = load(data, name, out / "tables")
+    whole, folds = load(data, name, out / "tables")
+    tables = [b.name for b in whole.blocks.values() if b.kind != "clinical"]
+    cohort = whole.with_blocks(tables)
+    imaged = cohort.blocks["hif"].present
     outcome = cohort.known_outcome()
     early = outcome.event & (outcome.time < np.median(outcome.time[outcome.event]))
-    for method in FLIPPED:
+    for method in methods:
         kept = out / f"flip {name} {method}.json"
         if kept.exists():
             continue
+        made: Learner = StackLearner()
+        if method != "stack":
+            made = network_learner(method, signatures, replace(RECIPE, absent=0.0))
         found: dict[str, Figures] = {}
         for share in SHARES:
             figures = found.setdefault(str(share), {"complete": [], "flipped": []})
             for k, fold in enumerate(folds):
-                sides = [
-                    np.array([place[whole.ids[i]] for i in side if whole.ids[i] in place])
-                    for side in (fold.train, fold.held_out)
-                ]
-                one = Fold(fold.name, *sides)
-                rng = np.random.default_rng(k)
-                gone = rng.random(len(cohort)) < share
-                worse = {
-                    kind: replace(
-                        cohort, blocks={**cohort.blocks, "hif": taken(cohort.blocks["hif"], rows)}
-                    )
-                    for kind, rows in {
-                        "train": np.flatnonzero(gone & early),
-                        "flipped": np.flatnonzero(gone & ~early),
-                    }.items()
-                }
-                recipe = replace(RECIPE, absent=0.0)
-                own: Learner = (
-                    StackLearner()
-                    if method == "stack"
-                    else network_learner(method, signatures, recipe)
-                )
-                model = own.fit(worse["train"].subset(one.train), 0)
-                for kind, patients in {"complete": cohort, "flipped": worse["flipped"]}.items():
-                    unseen = replace(patients.subset(one.held_out), outcome=None)
-                    figures[kind].append(score(cohort, one, model.predict(unseen).risk))
+                gone = np.random.default_rng(k).random(len(cohort)) < share
+                train = without_image(cohort, gone & early).subset(fold.train[imaged[fold.train]])
+                model = made.fit(train, 0)
+                held = Fold(fold.name, fold.train, fold.held_out[imaged[fold.held_out]])
+                for kind, rows in {"complete": gone & False, "flipped": gone & ~early}.items():
+                    unseen = without_image(cohort, rows).subset(held.held_out)
+                    risk = model.predict(replace(unseen, outcome=None)).risk
+                    figures[kind].append(score(cohort, held, risk))
         kept.write_text(json.dumps(found))
-        print(
-            kept.stem,
-            {p: {k: round(np.mean(v), 3) for k, v in f.items()} for p, f in found.items()},
-        )
+        means = {p: {k: round(np.mean(v), 3) for k, v in f.items()} for p, f in found.items()}
+        print(kept.stem, means, file=sys.stderr, flush=True)
+
+
+def show_flip(out: Path, names: Sequence[str]) -> None:
+    """Print the table from what is kept."""
+    print("| cohort | model |", " | ".join(f"{p}, {k}" for p in SHARES for k in KINDS), "|")
+    print("| --- | --- |" + " --- |" * (len(SHARES) * len(KINDS)))
+    for name in names:
+        for method in (*METHODS, "stack"):
+            kept = out / f"flip {name} {method}.json"
+            if kept.exists():
+                found = json.loads(kept.read_text())
+                cells = [cell(found[str(p)][k]) for p in SHARES for k in KINDS]
+                print(f"| {name.upper()} | {method} |", " | ".join(cells), "|")
 
 
 def cell(values: Sequence[float], digits: int = 3) -> str:
@@ -199,19 +197,26 @@ def show(out: Path, names: Sequence[str]) -> None:
 
 def main() -> None:
     """Run."""
-    data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    out.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("cohorts", nargs="*", default=FIVE)
+    parser.add_argument("--only", nargs="+", choices=(*METHODS, "stack"), default=METHODS)
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=tuple(INPUTS))
+    parser.add_argument("--flip", action="store_true")
+    parser.add_argument("--show", action="store_true", help="print what is kept, compute nothing")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    if sys.argv[3:4] == ["--flip"]:
-        flip(data, out, sys.argv[4])
-        return
-    named, methods = sys.argv[3:], METHODS
-    if named[:1] == ["--only"]:
-        methods, named = tuple(named[1].split(",")), named[2:]
-    names = named or list(FIVE)
-    for name in names:
-        compute(data, out, name, methods)
-    show(out, names)
+    for name in () if given.show else given.cohorts:
+        if given.flip:
+            flip(given.data, given.out, name, given.only)
+        else:
+            compute(given.data, given.out, name, given.only, given.inputs)
+    if given.flip:
+        show_flip(given.out, given.cohorts)
+    else:
+        show(given.out, given.cohorts)
 
 
 if __name__ == "__main__":

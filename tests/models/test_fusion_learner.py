@@ -7,8 +7,10 @@ import pytest
 import torch
 from tests.support.fusion_cohorts import SIGNATURES, bag, cohort
 
-from mmtool.errors import InputError, ModelError
-from mmtool.models.survival.network.learner import NetworkLearner, NetworkModel
+from mmtool.errors import InputError, ModelError, UsageError
+from mmtool.models.survival.kinds import learner_names, named_learner, pack, unpack
+from mmtool.models.survival.network.learner import NetworkLearner
+from mmtool.models.survival.network.model import NetworkModel
 from mmtool.models.survival.network.network_file import pack_network, unpack_network
 from mmtool.models.survival.network.training import Recipe
 from mmtool.models.survival.statistics.concordance import harrell
@@ -155,3 +157,43 @@ def test_bags_are_learned_from() -> None:
     )
     assert np.isfinite(said.risk).all()
     assert said.used[:, 0].tolist() == [len(t) > 0 for t in tiles[110:]]
+
+
+def test_what_columns_add_is_what_the_risk_gains_over_average_values(fitted: NetworkModel) -> None:
+    unseen = cohort().subset(_TEST)
+    columns, added = fitted.contributions(unseen, "rnaseq")
+    assert columns == fitted.columns("rnaseq")
+    average = unseen.blocks["rnaseq"].values.copy()
+    scaler = fitted.tokenisers[1].scaler
+    average[:] = scaler.centre + scaler.scale * scaler.shift  # scaled to 0
+    block = replace(unseen.blocks["rnaseq"], values=average)
+    plain = replace(unseen, blocks={**unseen.blocks, "rnaseq": block})
+    gained = fitted.risk(unseen) - fitted.risk(plain)
+    assert added.sum(axis=1) == pytest.approx(gained, abs=0.05)
+
+
+def test_survival_at_any_time_agrees_with_the_curves(fitted: NetworkModel) -> None:
+    unseen = cohort().subset(_TEST)
+    said = fitted.predict(unseen)
+    assert fitted.survival_at(unseen, said.times) == pytest.approx(said.survival)
+    assert (fitted.survival_at(unseen, np.array([0.0])) == 1).all()
+    low, high = fitted.intervals(unseen, said.times)
+    assert (low <= said.survival + 1e-9).all()
+    assert (said.survival <= high + 1e-9).all()
+    middle = fitted.median(unseen)
+    early = np.isfinite(middle)
+    reached = fitted.survival_at(unseen, middle[early])[early].diagonal()
+    assert (reached <= 0.5).all()
+
+
+def test_learners_go_by_name_and_models_through_their_files(fitted: NetworkModel) -> None:
+    assert learner_names()[0] == "stack"
+    assert isinstance(named_learner("mcat", {}), NetworkLearner)
+    with pytest.raises(UsageError, match="no network 'magic'"):
+        named_learner("magic", {})
+    tensors, config = pack(fitted)
+    again = unpack(tensors, config, "here")
+    unseen = cohort().subset(_TEST)
+    assert (again.predict(unseen).risk == fitted.predict(unseen).risk).all()
+    with pytest.raises(ModelError, match="unknown network"):
+        unpack(tensors, config | {"network": "other"}, "here")

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmtool.errors import ModelError, UsageError
 from mmtool.models.survival.network.hazard_net import build
 from mmtool.models.survival.network.hazards import Bins, Calibration
-from mmtool.models.survival.network.learner import NetworkModel
+from mmtool.models.survival.network.model import NetworkModel
 from mmtool.models.survival.network.tokens import Group, Tokeniser
 from mmtool.models.survival.scaling import Scaler
 

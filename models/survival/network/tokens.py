@@ -137,6 +137,15 @@ class Tokeniser:
             return np.array([len(t) > 0 for t in block.tiles or ()], np.bool_)
         return np.asarray(~np.isnan(_matched(block.values, block, self.columns)).all(1), np.bool_)
 
+    def scaled(self, cohort: Cohort) -> Floats | None:
+        """(P, F) scaled columns, zeros for who has none; None of tiles."""
+        if self.kind == "bag":
+            return None
+        block = cohort.blocks.get(self.name)
+        if block is None:
+            return np.zeros((len(cohort), len(self.columns)))
+        return self.scaler(_matched(block.values, block, self.columns))
+
     def part(self, cohort: Cohort) -> Part:
         """The tokens of P patients."""
         present = self.present(cohort)
@@ -145,10 +154,9 @@ class Tokeniser:
             count = max(shape.tokens, 1)
             nothing = torch.zeros((len(cohort), count), dtype=torch.bool)
             return Part(torch.zeros((len(cohort), count, shape.width)), nothing)
-        block = cohort.blocks[self.name]
-        if self.kind == "bag":
-            return self._bags(block)
-        scaled = self.scaler(_matched(block.values, block, self.columns))
+        scaled = self.scaled(cohort)
+        if scaled is None:
+            return self._bags(cohort.blocks[self.name])
         x = np.zeros((len(cohort), shape.tokens, shape.width), np.float32)
         for t, group in enumerate(self.groups):
             x[:, t, : group.basis.shape[1]] = scaled[:, group.places] @ group.basis

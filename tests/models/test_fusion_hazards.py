@@ -7,6 +7,7 @@ import torch
 from mmtool.models.survival.network.hazards import (
     Bins,
     Calibration,
+    as_if_present,
     balance,
     log_risk,
     nll,
@@ -102,3 +103,12 @@ def test_classes_weigh_the_same() -> None:
     weight = balance(label, event)
     assert float(weight[:3].sum()) == pytest.approx(float(weight[3]))
     assert float(weight.mean()) == pytest.approx(1.0)
+
+
+def test_those_who_have_a_modality_stand_for_all_of_their_class() -> None:
+    label, event = torch.tensor([0, 0, 0, 1, 1]), torch.ones(5, dtype=torch.bool)
+    there = torch.tensor([[True, False, False, True, True]]).T
+    weight = as_if_present(label, event, there)[:, 0]
+    assert weight.tolist() == [3, 0, 0, 1, 1]
+    everyone = torch.ones(5, 1, dtype=torch.bool)
+    assert as_if_present(label, event, everyone).flatten().tolist() == [1] * 5

@@ -197,3 +197,29 @@ def test_learners_go_by_name_and_models_through_their_files(fitted: NetworkModel
     assert (again.predict(unseen).risk == fitted.predict(unseen).risk).all()
     with pytest.raises(ModelError, match="unknown network"):
         unpack(tensors, config | {"network": "other"}, "here")
+
+
+@pytest.mark.parametrize(("method", "collapses"), [("multimodn", False), ("concat", True)])
+def test_absence_teaches_a_sequence_little(method: str, collapses: bool) -> None:
+    """An image lacking for those who die early in training, and for the others afterwards."""
+    given = cohort(480, seed=1, effect=2.5)
+    outcome = given.known_outcome()
+    early = outcome.event & (outcome.time < np.median(outcome.time[outcome.event]))
+    gone = np.random.default_rng(0).random(480) < 0.9
+    noise = np.random.default_rng(3).normal(size=(480, 15)).astype(np.float32)
+    block = replace(given.blocks["hif"], values=noise)
+
+    def without(rows: np.ndarray) -> Cohort:
+        values, present = block.values.copy(), ~rows
+        values[rows] = np.nan
+        image = replace(block, values=values, present=present)
+        return replace(given, blocks={**given.blocks, "hif": image})
+
+    recipe = replace(_STEADY, absent=0.0)
+    train = without(gone & early).subset(range(330))
+    model = NetworkLearner(method, SIGNATURES, recipe).fit(train, 0)
+    whole, flipped = (
+        _c(model, without(rows).subset(range(330, 480))) for rows in (gone & False, gone & ~early)
+    )
+    lost = whole - flipped
+    assert lost > 0.1 if collapses else lost < 0.06

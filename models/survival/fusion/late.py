@@ -1,6 +1,7 @@
 """Late fusion: a network for each modality, their logits averaged over those that are there.
 
-Each is trained by its own likelihood alone, so that none leans on another.
+Each is trained by its own likelihood alone, so that none leans on another; those who have a
+modality are weighted to stand for all of their class (:func:`as_if_present`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from mmtool.models.survival.fusion.concat import flat
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
-from mmtool.models.survival.network.hazards import nll
+from mmtool.models.survival.network.hazards import as_if_present, nll
 from mmtool.models.survival.network.layers import ByName, dense
 from mmtool.models.survival.network.tokens import Parts
 
@@ -42,7 +43,7 @@ class Network(HazardNet):
         return Fused(mean_over(alone, there), trace={"alone": alone, "present": there})
 
     def loss(self, fused: Fused, label: Tensor, event: Tensor) -> Tensor:
-        """(B,) mean over the modalities that are there of the loss of each."""
+        """(B,) mean over the modalities of the loss of each."""
         alone = fused.trace["alone"]
         own = torch.stack([nll(alone[:, m], label, event) for m in range(alone.shape[1])], 1)
-        return mean_over(own, fused.trace["present"])
+        return (own * as_if_present(label, event, fused.trace["present"])).mean(dim=1)

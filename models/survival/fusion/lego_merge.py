@@ -21,7 +21,7 @@ from torch.nn.functional import layer_norm, linear
 
 from mmtool.models.survival.fusion.late import mean_over
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
-from mmtool.models.survival.network.hazards import nll
+from mmtool.models.survival.network.hazards import as_if_present, nll
 from mmtool.models.survival.network.layers import ByName
 from mmtool.models.survival.network.lego_block import (
     LATENTS,
@@ -66,10 +66,10 @@ class Network(HazardNet):
         return [cast(LegoHead, self.heads[s.name]) for s in self.layout]
 
     def loss(self, fused: Fused, label: Tensor, event: Tensor) -> Tensor:
-        """(B,) mean over the blocks that speak of the loss of each."""
+        """(B,) mean over the blocks of the loss of each."""
         alone = fused.trace["alone"]
         own = torch.stack([nll(alone[:, m], label, event) for m in range(alone.shape[1])], 1)
-        return mean_over(own, fused.trace["present"])
+        return (own * as_if_present(label, event, fused.trace["present"])).mean(dim=1)
 
 
 def _merged(latents: Sequence[Tensor], heads: Sequence[LegoHead]) -> Tensor:

@@ -2,11 +2,13 @@
 
 A state s0 (D) is learned; the encoder of modality m makes s_m = MLP([x_m, s_(m-1)]); one decoder
 reads the hazards from every state. The loss is the mean over the states. Who lacks a modality
-keeps the state, to the bit, so that its absence can teach nothing.
+keeps the state, to the bit.
 
 The released code skips a whole batch when one of its patients lacks a modality; here each patient
-is skipped alone, and a skipped step is no state of its own in the mean. The penalty on changes of
-the state, 0 in the published runs on what is missing not at random, is left out.
+is skipped alone. The exact skip does not by itself keep absence from teaching anything: an encoder
+that sees survivors alone learns to tell of survival. So in the loss of a step those who have the
+modality are weighted to stand for all of their class (:func:`as_if_present`). The penalty on
+changes of the state, 0 in the published runs on what is missing not at random, is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from mmtool.models.survival.fusion.concat import flat
 from mmtool.models.survival.network.hazard_net import Fused, HazardNet, Layout, present
-from mmtool.models.survival.network.hazards import nll
+from mmtool.models.survival.network.hazards import as_if_present, nll
 from mmtool.models.survival.network.layers import ByName
 from mmtool.models.survival.network.tokens import Parts
 
@@ -53,11 +55,11 @@ class Network(HazardNet):
         return Fused(steps[:, -1], trace=trace)
 
     def loss(self, fused: Fused, label: Tensor, event: Tensor) -> Tensor:
-        """(B,) mean over the states that each patient went through."""
+        """(B,) mean over the states, each patient that went through one standing for its class."""
         steps, there = fused.trace["steps"], fused.trace["present"]
         taken = torch.cat([torch.ones_like(there[:, :1]), there], dim=1)
         own = torch.stack([nll(steps[:, m], label, event) for m in range(steps.shape[1])], dim=1)
-        return (own * taken).sum(dim=1) / taken.sum(dim=1)
+        return (own * as_if_present(label, event, taken)).mean(dim=1)
 
 
 def _mlp(inside: int, outside: int) -> nn.Sequential:

@@ -176,3 +176,21 @@ def balance(label: Tensor, event: Tensor) -> Tensor:
     count = torch.bincount(kind)
     weight = 1.0 / count[kind].to(torch.float32)
     return weight / weight.mean()
+
+
+def as_if_present(label: Tensor, event: Tensor, there: Tensor) -> Tensor:
+    """(B, M) weights that make those who have a modality stand for all of their class.
+
+    Where early deaths lack a modality more often than others, whoever has it fares better, and
+    a step that is trained on them learns that. Each patient counts by the inverse of the share of
+    the class (interval x event) that has the modality in the batch; 0 who lacks it.
+
+    Args:
+        label: (B,) interval.
+        event: (B,) bool.
+        there: (B, M) bool.
+    """
+    kind = label * 2 + event.long()
+    same = (kind[:, None] == kind[None, :]).to(torch.float32)
+    having = same @ there.to(torch.float32)
+    return there * same.sum(dim=1, keepdim=True) / having.clamp(min=1)

@@ -140,8 +140,10 @@ def survive(
     from mmtool.pipelines.survive import COLUMNS, SurviveOptions, SurviveTask, model_name
     from mmtool.pipelines.survive_tables import TableOptions
 
+    name = model_name(model, cohort)
+    arguments |= {"model": name, "cohort": None}  # what a plan and a replay need to know
     options = SurviveOptions(
-        model=model_name(model, cohort),
+        model=name,
         tables=TableOptions(id_column=id_column, time=time, event=event),
         omics=tuple(omics or ()),
         horizons=parse_horizons(horizons),

@@ -21,6 +21,7 @@ from mmtool.survival import Cohort, Floats, Outcome, Prediction
 
 _CURVE_POINTS = 100
 _GROUPS = 3
+_CHUNK = 512  # patients whose reasons are computed at a time
 _FEWEST = 10  # patients with an outcome, below which nothing is measured
 NOTHING = "nothing known"
 
@@ -132,16 +133,31 @@ class SurviveRun:
         write_tsv(path, ("patient_id", "time", "survival", "low", "high"), rows)
 
     def _attributions(self) -> Iterator[tuple[Cell, ...]]:
-        parts = {n: self.model.stack.contributions(self.cohort, n) for n in self._modalities()}
-        for row, patient in enumerate(self.patients.ids):
-            for place, name in enumerate(self.prediction.modalities):
-                if self.prediction.used[row, place]:
-                    whole = self.prediction.contributions[row, place]
-                    yield patient, "modality", name, name, None, _told(whole)
-            for name, (columns, values) in parts.items():
-                if self.prediction.used[row, self.prediction.modalities.index(name)]:
-                    yield from self._groups_of(patient, name, columns, values[row])
-                    yield from self._features_of(patient, row, name, columns, values[row])
+        for start in range(0, len(self.cohort), _CHUNK):
+            rows = range(start, min(start + _CHUNK, len(self.cohort)))
+            some = self.cohort.subset(rows)
+            parts = {n: self.model.stack.contributions(some, n) for n in self._modalities()}
+            for row in rows:
+                own = {n: (columns, x[row - start]) for n, (columns, x) in parts.items()}
+                yield from self._attribution(row, own)
+
+    def _attribution(
+        self, row: int, parts: Mapping[str, tuple[Sequence[str], Floats]]
+    ) -> Iterator[tuple[Cell, ...]]:
+        """Rows of one patient, from what each column of each modality adds."""
+        patient = self.patients.ids[row]
+        spoke = [
+            (place, name)
+            for place, name in enumerate(self.prediction.modalities)
+            if self.prediction.used[row, place]
+        ]
+        for place, name in spoke:
+            whole = self.prediction.contributions[row, place]
+            yield patient, "modality", name, name, None, _told(whole)
+        for _, name in spoke:
+            columns, values = parts[name]
+            yield from self._groups_of(patient, name, columns, values)
+            yield from self._features_of(patient, row, name, columns, values)
 
     def _modalities(self) -> list[str]:
         return [n for n in self.prediction.modalities if n in self.cohort.blocks]

@@ -24,6 +24,7 @@ from mmtool.survival import Block, Cohort, Floats, Outcome, Prediction
 
 FOLDS = 5
 MOST_BLOCKS = 10  # weights are kept for each of the 2^M sets of blocks
+_CHUNK = 512  # patients whose columns are scaled at a time
 _DRAW = 1.0  # pull of the weights towards expected ones, as a share of the events
 _HEARD = 1.0  # standard errors above nothing that an expert must reach to be expected to count
 
@@ -169,8 +170,9 @@ def expert_risks(experts: Sequence[Expert], cohort: Cohort, used: NDArray[np.boo
     """(P, M) standardised risks; 0 where an expert is not used."""
     out = np.zeros(used.shape)
     for place, expert in enumerate(experts):
-        rows = np.flatnonzero(used[:, place])
-        if len(rows):
+        there = np.flatnonzero(used[:, place])
+        for start in range(0, len(there), _CHUNK):
+            rows = there[start : start + _CHUNK]
             values = expert.values(cohort.blocks[expert.name].subset(rows))
             out[rows, place] = expert.risk(values)
     return out

@@ -109,12 +109,7 @@ def evaluate_survive(
         ModelError: A model can't be used.
     """
     read = read_patients(patients, omics, tables, limits or Limits())
-    if read.outcome is None:
-        raise InputError(
-            f"{patients}: no columns of time and event are found",
-            "name them: --time COLUMN --event COLUMN",
-        )
-    outcome, keep, notes = usable(read.outcome)
+    outcome, keep, notes = usable(_outcome(read, patients))
     notes = [*read.notes, *notes]
     loaded = []
     for name in models:
@@ -129,22 +124,36 @@ def evaluate_survive(
             f"{patients}: no event among {len(keep)} patients with outcome and risk",
             "nothing can be measured",
         )
-    out: list[Evaluated] = []
     first = loaded[0][2].risk[keep]
+    out: list[Evaluated] = []
     for name, model, prediction in loaded:
         known, more = in_unit(outcome.subset(keep), read.unit, model.training, model.unit)
         notes += more
-        measures = measure_survival(
-            known,
-            prediction.subset(keep),
-            training=model.training,
-            horizons=horizons or model.horizons,
-            seed=seed,
-        )
-        risk = prediction.risk[keep]
-        difference = _difference(known, risk, first, seed) if out else None
+        predicted = prediction.subset(keep)
+        measures = _measured(known, predicted, model, horizons, seed)
+        difference = _difference(known, predicted.risk, first, seed) if out else None
         out.append(Evaluated(name, measures, difference))
     return SurviveEvaluation(tuple(out), tuple(dict.fromkeys(notes)))
+
+
+def _outcome(read: Patients, path: Path) -> Outcome:
+    if read.outcome is None:
+        raise InputError(
+            f"{path}: no columns of time and event are found",
+            "name them: --time COLUMN --event COLUMN",
+        )
+    return read.outcome
+
+
+def _measured(
+    known: Outcome,
+    prediction: Prediction,
+    model: SurviveModel,
+    horizons: tuple[float, ...],
+    seed: int,
+) -> SurvivalMeasures:
+    times = horizons or model.horizons
+    return measure_survival(known, prediction, training=model.training, horizons=times, seed=seed)
 
 
 def _predicted(files: ModelFiles, patients: Patients) -> tuple[SurviveModel, Prediction, list[str]]:

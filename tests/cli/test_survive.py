@@ -100,6 +100,14 @@ def test_new_patients_of_whom_little_is_known(mmtool, trained: Path, tmp_path: P
     assert "X9" not in done.stderr
 
 
+def test_the_plan_of_a_shipped_model(mmtool, trained: Path, tmp_path: Path) -> None:
+    table = trained / "patients.csv"
+    done = mmtool("survive", table, "--cohort", "LUAD", "-n", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "tcga-luad" in done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_several_tables_by_a_sheet(mmtool, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("patient_id,age\nA,60\n")
     (tmp_path / "b.csv").write_text("patient_id,colour\nB,red\n")

@@ -32,6 +32,7 @@ from survive_cohorts import FIVE
 from mmtool.io.limits import Limits
 from mmtool.io.readers.signatures import read_signatures
 from mmtool.models.survival.fusion import multimodn
+from mmtool.models.survival.network.hazard_net import HazardNet
 from mmtool.models.survival.network.learner import NetworkLearner
 from mmtool.models.survival.network.training import Recipe
 from mmtool.models.survival.stack import StackLearner
@@ -124,14 +125,15 @@ def compute(
 @contextmanager
 def published_loss() -> Iterator[None]:
     """Meanwhile the loss of multimodn is the mean over the states that a patient went through."""
-    kept = multimodn.as_if_present
+    kept = multimodn.as_if_present, multimodn.Network.finish
     multimodn.as_if_present = lambda _label, _event, there: (
         there * there.shape[1] / there.sum(dim=1, keepdim=True)
     )
+    multimodn.Network.finish = HazardNet.finish  # type: ignore[method-assign]
     try:
         yield
     finally:
-        multimodn.as_if_present = kept
+        multimodn.as_if_present, multimodn.Network.finish = kept  # type: ignore[method-assign]
 
 
 def without_image(cohort: Cohort, rows: np.ndarray) -> Cohort:

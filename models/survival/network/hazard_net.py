@@ -64,6 +64,10 @@ class HazardNet(nn.Module):
         """Called before each round of training."""
         self.stage = stage
 
+    def finish(self, parts: Parts, label: Tensor, event: Tensor) -> None:
+        """Called once after training, with the patients that stopped it."""
+        del parts, label, event
+
     def forward(self, parts: Parts) -> Fused:
         """Hazards of the patients of ``parts``, which holds every modality of the layout."""
         raise NotImplementedError

@@ -101,7 +101,8 @@ def train_network(
         for stage in network.stages:
             network.begin(stage)
             _round(network, train, inner, recipe)
-    return network.eval()
+        network.eval().finish(inner.parts, inner.label, inner.event)
+    return network
 
 
 def _cuda(device: str) -> list[torch.device]:

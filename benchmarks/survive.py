@@ -1,6 +1,6 @@
 """``mmtool survive`` on the published five folds of TCGA cohorts, beside simpler ways.
 
-Usage: python benchmarks/survive.py DATA OUT [COHORT...]
+Usage: python benchmarks/survive.py DATA OUT [--seed N] [COHORT...]
 
 DATA is the folder with ``tcga``, ``clinical``, ``hif`` and ``splits``. Each cohort's figures are
 kept in OUT/<cohort>.json and not computed again. Everything is fitted to a fold's training
@@ -10,6 +10,7 @@ mean and standard deviation of Harrell's C over the five held-out parts.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -82,7 +83,7 @@ def brier_score(cohort: Cohort, fold: Fold, prediction: Prediction) -> float:
     return float(value[0])
 
 
-def measure(data: Path, name: str, folder: Path) -> dict[str, list[float]]:
+def measure(data: Path, name: str, folder: Path, seed: int) -> dict[str, list[float]]:
     """Method -> value of each fold."""
     cohort, folds = load(data, name, folder)
     out: dict[str, list[float]] = {}
@@ -91,7 +92,7 @@ def measure(data: Path, name: str, folder: Path) -> dict[str, list[float]]:
     def tell(line: str) -> None:
         print(f"{name} {line}", file=sys.stderr, flush=True)
 
-    for held in cross_validate(cohort, folds, StackLearner(), 0, tell):
+    for held in cross_validate(cohort, folds, StackLearner(), seed, tell):
         model, fold = held.model, held.fold
         assert isinstance(model, Stack)
         unseen = cohort.subset(fold.held_out)
@@ -138,13 +139,19 @@ def show(found: dict[str, dict[str, list[float]]]) -> None:
 
 def main() -> None:
     """Run."""
-    data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    out.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("cohorts", nargs="*", default=[*FIVE, *OTHERS])
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_intermixed_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
     found = {}
-    for name in sys.argv[3:] or (*FIVE, *OTHERS):
-        kept = out / f"{name}.json"
+    for name in asked.cohorts:
+        kept = asked.out / f"{name}.json"
         if not kept.exists():
-            kept.write_text(json.dumps(measure(data, name, out / "tables")))
+            values = measure(asked.data, name, asked.out / "tables", asked.seed)
+            kept.write_text(json.dumps(values))
         found[name] = json.loads(kept.read_text())
     show(found)
 

@@ -27,6 +27,7 @@ class Limits:
         max_line_chars: Characters of one line of a table.
         max_zip_members: Files in an archive.
         max_inflation: Inflated by compressed size, counted above 64 MiB.
+        max_slide_pixels: Pixels of the finest level of a slide.
         max_tiles: Tiles of one slide.
         max_features: Features of a tile.
         decode_seconds: Time that the decoding child may use for one series, or one answer.
@@ -42,6 +43,7 @@ class Limits:
     max_line_chars: int = 250_000
     max_zip_members: int = 50_000
     max_inflation: int = 500
+    max_slide_pixels: int = 100_000_000_000
     max_tiles: int = 1_000_000
     max_features: int = 16_384
     decode_seconds: int = 600

@@ -69,12 +69,18 @@ class DecodingChild:
             LimitError: An array is larger than what may be read.
         """
         child = self._process or self._start()
-        timer = threading.Timer(self._limits.decode_seconds, child.kill)
+        late = threading.Event()
+        timer = threading.Timer(self._limits.decode_seconds, _stop, (child, late))
         timer.start()
         try:
             answer, arrays = self._exchange(child, request, name)
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._end()
+            if late.is_set():
+                raise LimitError(
+                    f"{name}: not decoded within {self._limits.decode_seconds} s",
+                    "raise MMTOOL_DECODE_SECONDS if the file is what you expect",
+                ) from error
             raise InputError(
                 f"{name}: can't be decoded", "the file is broken, or no file of this kind"
             ) from error
@@ -121,6 +127,11 @@ class DecodingChild:
                 raise ValueError("the answer is cut short")
             arrays.append(np.frombuffer(data, dtype).reshape(shape))
         return answer, tuple(arrays)
+
+
+def _stop(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    child.kill()
 
 
 class Refusal(Exception):  # noqa: N818

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _WIDTH, _PLOT, _ROW = 7.0, 4.2, 0.2  # inches: of the figure, of the plot, of a line of numbers
-_LEFT, _RIGHT, _TITLE, _FOOT = 1.25, 0.25, 0.45, 0.55
+_TICKS = 200  # of the censored that are drawn in full colour
+_LEFT, _RIGHT, _TITLE, _FOOT = 1.3, 0.25, 0.45, 0.55
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def write_km(
         axes.set_ylabel("probability without the event")
         axes.set_xlabel(f"time ({unit})" if unit else "time")
         # above the plot, where no curve can be
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, columnspacing=1.5)
+        if groups:
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, handlelength=1.5)
         top = 1 - 0.28 / height
         figure.text(_LEFT / _WIDTH, top, title, fontsize=11)
         figure.text(1 - _RIGHT / _WIDTH, top, caption, color=GREY, ha="right")
@@ -88,11 +90,20 @@ def _curve(axes: Axes, group: CurveOfGroup, number: int) -> None:
     )
     color = COLORS[number]
     died = len(group.patient_times) - len(group.censored)
-    label = f"{group.name} (n = {len(group.patient_times)}, events = {died})"
+    label = f"{group.name}: {died:,} / {len(group.patient_times):,} events"
     axes.fill_between(x, low, high, step="post", color=color, alpha=0.13, linewidth=0)
     axes.step(x, survival, where="post", color=color, lw=1.5, label=label)
     place = np.searchsorted(x[:-1], group.censored, "right") - 1
-    axes.plot(group.censored, survival[place], "|", color=color, markersize=5, markeredgewidth=0.7)
+    faint = min(1.0, max(0.15, _TICKS / max(1, len(group.censored))))  # many would hide the curve
+    axes.plot(
+        group.censored,
+        survival[place],
+        "|",
+        color=color,
+        alpha=faint,
+        markersize=5,
+        markeredgewidth=0.7,
+    )
 
 
 def _numbers(axes: Axes, groups: Sequence[CurveOfGroup]) -> None:
@@ -110,8 +121,8 @@ def _numbers(axes: Axes, groups: Sequence[CurveOfGroup]) -> None:
             axes.text(0, 0, "patients at risk", transform=edge + down, color=GREY, va="center")
             continue
         group = groups[row - 1]
-        name = ScaledTranslation(-0.28, 0, figure.dpi_scale_trans)
+        name = ScaledTranslation(-0.32, 0, figure.dpi_scale_trans)
         axes.text(0, 0, group.name, transform=edge + down + name, ha="right", va="center")
         for tick in ticks:
             left = int((group.patient_times >= tick).sum())
-            axes.text(tick, 0, str(left), transform=under + down, ha="center", va="center")
+            axes.text(tick, 0, f"{left:,}", transform=under + down, ha="center", va="center")

@@ -301,7 +301,7 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with (
         DecodingChild("sleeper", Limits(decode_seconds=1)) as child,
-        pytest.raises(InputError, match="can't be decoded"),
+        pytest.raises(LimitError, match="not decoded within 1 s"),
     ):
         child.ask({}, "slide")
 

@@ -134,7 +134,7 @@ def test_a_weight_is_a_repeated_patient(cohort: Cohort, seed: int) -> None:
             observed_over_expected(*again[:2], survival[taken], at),
         ),
     ):
-        np.testing.assert_allclose(found, np.squeeze(wanted).reshape(np.shape(found)), rtol=1e-6)
+        np.testing.assert_allclose(found, np.squeeze(wanted).reshape(np.shape(found)), 1e-6, 1e-9)
 
 
 @FEW
@@ -244,6 +244,32 @@ def test_d_calibration_spreads_the_censored() -> None:
     wanted[:3], wanted[9] = (0.2, 0.2, 0.1), 0.5
     np.testing.assert_allclose(found.shares, wanted)
     assert d_calibration(np.array([False]), np.array([0.0])).shares[0] == 1
+
+
+def test_d_calibration_is_that_of_survivaleval() -> None:
+    """Figures of SurvivalEVAL 0.9.0."""
+    time, event, risk = made_cohort()
+    own = breslow(time, event, risk).curves(risk, time).diagonal()
+    found = d_calibration(event, own)
+    assert found.statistic == pytest.approx(4.590527232838718)
+    assert found.p == pytest.approx(0.8684440478946677)
+    assert found.shares[[0, -1]] * 80 == pytest.approx([8.87380161, 10.22743778])
+
+
+@pytest.mark.parametrize(("n", "lost_by"), [(100, 25.0), (400, 25.0)])
+def test_true_predictions_are_rarely_called_wrong(n: int, lost_by: float) -> None:
+    """The share of p < 0.05 of 1-calibration is near 0.05, that of D-calibration is not above."""
+    draw = np.random.default_rng(0)
+    single, whole = [], []
+    for _ in range(150):
+        risk = draw.normal(size=n)
+        died, lost = draw.exponential(10 / np.exp(risk)), draw.uniform(0, lost_by, n)
+        time, event = np.minimum(died, lost), died <= lost
+        at = np.exp(-8 / 10 * np.exp(risk))
+        single.append(calibration_points(time, event, at, 8.0, n // 20).p)
+        whole.append(d_calibration(event, np.exp(-time / 10 * np.exp(risk))).p)
+    assert np.mean(np.array(single) < 0.05) < 0.12
+    assert np.mean(np.array(whole) < 0.05) < 0.07
 
 
 def test_risks_that_separate_the_patients_have_no_slope() -> None:

@@ -46,7 +46,7 @@ def cohort(n: int) -> tuple[Outcome, Prediction]:
     return Outcome(np.minimum(died, lost), died <= lost), prediction
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 60])
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 60])
 def test_any_number_of_patients_gives_two_pictures(tmp_path: Path, n: int) -> None:
     outcome, prediction = cohort(n)
     cuts = risk_cuts(prediction.risk, 4)

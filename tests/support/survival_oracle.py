@@ -54,6 +54,24 @@ def facts(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> dict[str, ob
         "log_rank": float(ranks.test_statistic),
         "log_rank_p": float(ranks.p_value),
         "slope": float(cox.coef_[0]),
+        **trained_facts(time, event, risk),
+    }
+
+
+def trained_facts(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> dict[str, object]:
+    """Figures of every second patient, with censoring and baseline of the others."""
+    train, test = (Surv.from_arrays(event[k::2], time[k::2]) for k in (0, 1))
+    at = np.quantile(time[1::2], [0.2, 0.5, 0.8])
+    inside = time[1::2] < time[0::2].max()
+    curves = BreslowEstimator().fit(risk[0::2], event[0::2], time[0::2])
+    survival = np.stack([[f(t) for t in at] for f in curves.get_survival_function(risk[1::2])])
+    test, survival, own = test[inside], survival[inside], risk[1::2][inside]
+    areas, mean_area = metrics.cumulative_dynamic_auc(train, test, own, at)
+    return {
+        "trained_uno": metrics.concordance_index_ipcw(train, test, own, tau=at[-1])[0],
+        "trained_auc": areas.tolist(),
+        "trained_mean_auc": float(mean_area),
+        "trained_ibs": float(metrics.integrated_brier_score(train, test, survival, at)),
     }
 
 

@@ -122,6 +122,7 @@ class KaplanMeier:
         survival: (U,) from each time on.
         low: (U,) lower end of the interval of survival.
         high: (U,) upper end.
+        variance: (U,) of survival, Greenwood's; 0 where survival is 1 or 0.
     """
 
     times: Floats
@@ -131,6 +132,7 @@ class KaplanMeier:
     survival: Floats
     low: Floats
     high: Floats
+    variance: Floats
 
     def at(self, times: Floats) -> tuple[Floats, Floats, Floats]:
         """Survival and both ends of its interval at T times, each (T,)."""
@@ -165,10 +167,10 @@ def kaplan_meier(time: Floats, event: Bools, level: float = 0.95) -> KaplanMeier
     found = count(time, event)
     at_risk, events, censored = found.at_risk[0], found.events[0], found.censored[0]
     survival = _product(found.events, found.at_risk)[0]
-    hazard = quotient(events, at_risk * (at_risk - events), 0.0)
+    summed = np.cumsum(quotient(events, at_risk * (at_risk - events), 0.0))
     inside = (survival > 0) & (survival < 1)
     logs = np.log(survival, out=np.full_like(survival, -1.0), where=inside)
-    spread = ndtri((1 + level) / 2) * np.sqrt(np.cumsum(hazard)) / logs
+    spread = ndtri((1 + level) / 2) * np.sqrt(summed) / logs
     low = np.where(inside, survival ** np.exp(-spread), survival)
     high = np.where(inside, survival ** np.exp(spread), survival)
     ended = survival <= 0
@@ -176,4 +178,5 @@ def kaplan_meier(time: Floats, event: Bools, level: float = 0.95) -> KaplanMeier
         high[ended] = high[~ended][-1]
     elif ended.any():
         high[ended] = 1.0
-    return KaplanMeier(found.times, at_risk, events, censored, survival, low, high)
+    variance = survival**2 * summed
+    return KaplanMeier(found.times, at_risk, events, censored, survival, low, high, variance)

@@ -1,0 +1,1 @@
+"""Encoders of tiles, one file each; the file is named as the option."""

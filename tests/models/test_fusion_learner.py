@@ -200,7 +200,7 @@ def test_learners_go_by_name_and_models_through_their_files(fitted: NetworkModel
 
 
 @pytest.mark.parametrize(("method", "collapses"), [("multimodn", False), ("concat", True)])
-def test_absence_teaches_a_sequence_little(method: str, collapses: bool) -> None:
+def test_absence_teaches_a_sequence_nothing(method: str, collapses: bool) -> None:
     """An image lacking for those who die early in training, and for the others afterwards."""
     given = cohort(480, seed=1, effect=2.5)
     outcome = given.known_outcome()
@@ -222,4 +222,4 @@ def test_absence_teaches_a_sequence_little(method: str, collapses: bool) -> None
         _c(model, without(rows).subset(range(330, 480))) for rows in (gone & False, gone & ~early)
     )
     lost = whole - flipped
-    assert lost > 0.1 if collapses else lost < 0.06
+    assert lost > 0.1 if collapses else lost < 0.03

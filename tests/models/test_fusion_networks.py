@@ -111,6 +111,16 @@ def test_without_a_modality_the_state_stays_to_the_bit() -> None:
         assert not torch.equal(states[5, m + 1], states[5, m])
 
 
+def test_to_have_a_modality_tells_nothing_on_average() -> None:
+    network, given = _network("multimodn"), _rows(parts(40), list(range(4, 40)))
+    label = torch.arange(36) % 4
+    network.finish(given, label, label > 0)
+    fused = network(given)
+    average = fused.logits.mean(dim=0)
+    assert torch.allclose(average, fused.trace["steps"][:, 0].mean(dim=0), atol=1e-5)
+    assert "centre" in network.state_dict()
+
+
 def test_co_attention_shares_one_whole_among_the_tiles() -> None:
     attention = Attention(8, heads=2)
     mask = torch.tensor([[True, True, False], [False, False, False]])

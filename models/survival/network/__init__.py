@@ -1,0 +1,1 @@
+"""What the fusion networks of survival share: tokens, hazards, training, files."""

@@ -30,6 +30,20 @@ def train_survive(
             help="Number of folds, made here, or a folder of files with columns train and val.",
         ),
     ] = "5",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="stack, or a fusion network: concat, late, snn, abmil, mcat, motcat, cmta, "
+            "multimodn, lego-merge, lego-fuse, itcfn.",
+        ),
+    ] = "stack",
+    signatures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Groups of genes, one a column: tokens of the fusion networks."
+        ),
+    ] = None,
     id_column: IdColumn = None,
     time: TimeColumn = None,
     event: EventColumn = None,
@@ -78,6 +92,8 @@ def train_survive(
         horizons=parse_horizons(horizons),
         name=name,
         terms=terms,
+        recipe=recipe,
+        signatures=signatures,
         seed=seed,
     )
 

@@ -135,7 +135,7 @@ class SurviveTask:
             model=model,
             patients=patients,
             cohort=cohort,
-            prediction=model.stack.predict(cohort),
+            prediction=model.predictor.predict(cohort),
             horizons=options.horizons or model.horizons,
             signatures=read_signatures(options.signatures, self.limits),
             top=options.top,

@@ -13,8 +13,9 @@ from torch import Tensor
 from mmtool.errors import InputError, ModelError
 from mmtool.models.card import OWN
 from mmtool.models.store import ModelFiles, load_state
+from mmtool.models.survival.kinds import pack, unpack
+from mmtool.models.survival.network.model import NetworkModel
 from mmtool.models.survival.stack import Stack
-from mmtool.models.survival.stack_file import NETWORK, pack_stack, unpack_stack
 from mmtool.pipelines.survive_schema import Schema
 from mmtool.pipelines.survive_tables import CLINICAL, Patients
 from mmtool.survival import Block, Cohort, Outcome
@@ -27,7 +28,7 @@ class SurviveModel:
     """A model of ``mmtool survive``.
 
     Attributes:
-        stack: What predicts.
+        predictor: What predicts.
         schema: Of the clinical columns.
         unit: Of the times, or ``""``.
         horizons: Times of interest, ascending.
@@ -35,7 +36,7 @@ class SurviveModel:
             Kaplan-Meier curve are what predictions are measured against.
     """
 
-    stack: Stack
+    predictor: Stack | NetworkModel
     schema: Schema
     unit: str
     horizons: tuple[float, ...]
@@ -43,7 +44,7 @@ class SurviveModel:
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and config of the model's folder."""
-        tensors, config = pack_stack(self.stack)
+        tensors, config = pack(self.predictor)
         order = np.argsort(self.training.time, kind="stable")
         tensors["training.time"] = torch.from_numpy(self.training.time[order])
         tensors["training.event"] = torch.from_numpy(self.training.event[order].astype(np.uint8))
@@ -60,7 +61,7 @@ class SurviveModel:
         Raises:
             InputError: Nothing in the tables is known to the model.
         """
-        known = {e.name: e for e in self.stack.experts}
+        known = {n: self.predictor.columns(n) for n in self.predictor.modalities}
         given = dict(patients.blocks)
         blocks: dict[str, Block] = {}
         notes = list(self.schema.notes(patients.clinical)) if CLINICAL in known else []
@@ -69,7 +70,7 @@ class SurviveModel:
         for name in [n for n in known if n in given]:
             blocks[name] = given.pop(name)
         for name in [n for n in known if n not in blocks]:
-            like = _most_alike(given, known[name].columns)
+            like = _most_alike(given, known[name])
             if like is not None:
                 notes.append(f"table '{like}' is taken as '{name}', whose columns it has")
                 blocks[name] = replace(given.pop(like), name=name)
@@ -83,9 +84,9 @@ class SurviveModel:
         if absent:
             notes.append(f"no patient has: {', '.join(absent)}")
         for name in (n for n in blocks if n != CLINICAL):
-            lacking = len(set(known[name].columns) - set(blocks[name].columns))
+            lacking = len(set(known[name]) - set(blocks[name].columns))
             if lacking:
-                whole = len(known[name].columns)
+                whole = len(known[name])
                 notes.append(f"{name}: {lacking} of {whole} columns of the model are not there")
         return Cohort(patients.ids, blocks), notes
 
@@ -112,9 +113,8 @@ def load_survive_model(files: ModelFiles) -> SurviveModel:
         ModelError: The files are damaged, or of a network that is not known here.
     """
     where, config = str(files.folder), files.config
-    network = config.get("network") if files.format == OWN else files.format
-    if network != NETWORK:
-        raise ModelError(f"{where}: unknown network {network!r}", "the model needs a newer mmtool")
+    if files.format != OWN:
+        raise ModelError(f"{where}: not a model of mmtool survive", "see mmtool models list")
     state = load_state(files)
     try:
         training = Outcome(
@@ -126,4 +126,4 @@ def load_survive_model(files: ModelFiles) -> SurviveModel:
         schema = Schema.from_json(config["clinical"], where)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{where}: a damaged config", "train the model again") from error
-    return SurviveModel(unpack_stack(state, config, where), schema, unit, horizons, training)
+    return SurviveModel(unpack(state, config, where), schema, unit, horizons, training)

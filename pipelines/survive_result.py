@@ -86,13 +86,13 @@ class SurviveRun:
     def _write_risks(self, path: Path) -> None:
         at = np.array(self.horizons)
         risk = self.prediction.risk
-        survival = self.model.stack.survival(risk, at)
-        low, high = self.model.stack.intervals(self.cohort, at)
-        reference = self.model.stack.reference
+        predictor = self.model.predictor
+        survival = predictor.survival_at(self.cohort, at)
+        low, high = predictor.intervals(self.cohort, at)
+        reference = predictor.reference
         percentile = np.searchsorted(reference, risk, side="right") / max(1, len(reference)) * 100
         known = np.isfinite(risk)
-        median = np.full(len(risk), np.nan)
-        median[known] = self.model.stack.joint.baseline.median(risk[known])
+        median = predictor.median(self.cohort)
         names = [f"survival_{h:g}{end}" for h in self.horizons for end in ("", "_low", "_high")]
         rows = []
         for i, patient in enumerate(self.patients.ids):
@@ -122,8 +122,8 @@ class SurviveRun:
         times = self.prediction.times
         if len(times) > _CURVE_POINTS:
             times = times[np.linspace(0, len(times) - 1, _CURVE_POINTS).round().astype(int)]
-        survival = self.model.stack.survival(self.prediction.risk, times)
-        low, high = self.model.stack.intervals(self.cohort, times)
+        survival = self.model.predictor.survival_at(self.cohort, times)
+        low, high = self.model.predictor.intervals(self.cohort, times)
         rows = [
             (patient, _told(t), _told(survival[i, k], 4), _told(low[i, k], 4), _told(high[i, k], 4))
             for i, patient in enumerate(self.patients.ids)
@@ -136,7 +136,7 @@ class SurviveRun:
         for start in range(0, len(self.cohort), _CHUNK):
             rows = range(start, min(start + _CHUNK, len(self.cohort)))
             some = self.cohort.subset(rows)
-            parts = {n: self.model.stack.contributions(some, n) for n in self._modalities()}
+            parts = {n: self.model.predictor.contributions(some, n) for n in self._modalities()}
             for row in rows:
                 own = {n: (columns, x[row - start]) for n, (columns, x) in parts.items()}
                 yield from self._attribution(row, own)
@@ -200,7 +200,7 @@ class SurviveRun:
             known, predicted, training=training, horizons=self.horizons, seed=seed
         )
         write_json(out / "metrics.json", measures.to_json())
-        cuts = risk_cuts(self.model.stack.reference, _GROUPS)
+        cuts = risk_cuts(self.model.predictor.reference, _GROUPS)
         draw_km(out / "km.png", known, predicted.risk, cuts=cuts, unit=unit)
         horizon = self._middle_horizon(known)
         draw_calibration(out / "calibration.png", known, predicted, horizon, unit)

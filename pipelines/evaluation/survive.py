@@ -159,7 +159,7 @@ def _measured(
 def _predicted(files: ModelFiles, patients: Patients) -> tuple[SurviveModel, Prediction, list[str]]:
     model = load_survive_model(files)
     cohort, notes = model.cohort(patients)
-    return model, model.stack.predict(cohort), [f"{files.name}: {note}" for note in notes]
+    return model, model.predictor.predict(cohort), [f"{files.name}: {note}" for note in notes]
 
 
 def _difference(

@@ -15,11 +15,13 @@ import numpy as np
 
 from mmtool import __version__
 from mmtool.io.limits import Limits
+from mmtool.io.readers.signatures import read_signatures
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import write_tsv
 from mmtool.models.card import CONFIG, WEIGHTS
 from mmtool.models.files import hash_file
-from mmtool.models.survival.stack import StackLearner
+from mmtool.models.survival.kinds import named_learner
+from mmtool.models.survival.stack_file import NETWORK as STACK
 from mmtool.models.survival.statistics.concordance import concordance, harrell
 from mmtool.pipelines.survive_model import SurviveModel
 from mmtool.pipelines.survive_tables import CLINICAL, TableOptions, named_path, read_patients
@@ -35,6 +37,11 @@ from mmtool.survival import Cohort, Floats, Learner, Outcome, Prediction, Surviv
 log = logging.getLogger(__name__)
 Tell = Callable[[str], None]
 _REPLICATES = 500
+_METHODS = {
+    STACK: "per block a ridge Cox regression and a forest of relative-risk trees; non-negative "
+    "stacking on held-out risks; Breslow baseline"
+}
+_FUSION = "tokens of each modality to the hazards of intervals of time"
 _HORIZONS = {
     "months": (12.0, 36.0, 60.0),
     "days": (365.0, 1095.0, 1825.0),
@@ -55,6 +62,8 @@ class SurviveTraining:
         horizons: Times of interest; by the unit or the events if empty.
         name: Of the model.
         terms: Under which terms the data are used.
+        recipe: Learner, as `learner_names` has them.
+        signatures: Table of groups of genes, tokens of the fusion networks.
         seed: Of everything random.
     """
 
@@ -66,6 +75,8 @@ class SurviveTraining:
     horizons: tuple[float, ...] = ()
     name: str = "survive"
     terms: str = "not stated"
+    recipe: str = STACK
+    signatures: Path | None = None
     seed: int = 0
 
 
@@ -134,6 +145,7 @@ def train_survive(options: SurviveTraining, limits: Limits, tell: Tell = log.inf
         UsageError: The folds are no folds.
     """
     begun = time.monotonic()
+    learner = named_learner(options.recipe, read_signatures(options.signatures, limits))
     patients = read_patients(options.patients, options.omics, options.tables, limits)
     data = training_data(patients, options.patients)
     for line in (*patients.notes, *data.notes, *(c.says() for c in data.schema.columns)):
@@ -143,15 +155,14 @@ def train_survive(options: SurviveTraining, limits: Limits, tell: Tell = log.inf
     folds, notes = make_folds(data.cohort, options.splits, options.seed, limits)
     for note in notes:
         tell(note)
-    learner = StackLearner()
     held_out = cross_validate(data.cohort, folds, learner, options.seed, tell)
     tell("fitting to all patients")
-    stack = learner.fit(data.cohort, options.seed)
-    for note in stack.notes:
+    predictor = learner.fit(data.cohort, options.seed)
+    for note in predictor.notes:
         tell(note)
     outcome = data.cohort.known_outcome()
     horizons = options.horizons or _usual_horizons(patients.unit, outcome)
-    model = SurviveModel(stack, data.schema, patients.unit, horizons, outcome)
+    model = SurviveModel(predictor, data.schema, patients.unit, horizons, outcome)
     return _written(model, data, held_out, options, round(time.monotonic() - begun))
 
 
@@ -262,7 +273,8 @@ def _card(
         "task": "survive",
         "name": options.name,
         "version": __version__,
-        "summary": f"survival of {len(outcome)} patients from {', '.join(model.stack.modalities)}",
+        "summary": f"survival of {len(outcome)} patients from "
+        f"{', '.join(model.predictor.modalities)}",
         "licence": "Apache-2.0",
         "use": "research",
         "data": [
@@ -277,8 +289,7 @@ def _card(
         ],
         "training": {
             "command": _command(options),
-            "method": "per block a ridge Cox regression and a forest of relative-risk trees; "
-            "non-negative stacking on held-out risks; Breslow baseline",
+            "method": _METHODS.get(options.recipe, f"fusion network {options.recipe}: {_FUSION}"),
             "seed": options.seed,
             "iterations": len(held_out),
             "seconds": seconds,
@@ -306,6 +317,8 @@ def _command(options: SurviveTraining) -> str:
         words += [f"--{flag} {value}"] if value else []
     for flag, value in (("event", options.tables.event), ("group", options.tables.group)):
         words += [f"--{flag} {value}"] if value else []
+    words += [f"--recipe {options.recipe}"] if options.recipe != STACK else []
+    words += [f"--signatures {options.signatures.name}"] if options.signatures else []
     words += [f"--ignore {name}" for name in options.tables.ignore]
     words.append(f'--splits {splits} --name {options.name} --terms "{options.terms}"')
     return " ".join([*words, f"--seed {options.seed}"])

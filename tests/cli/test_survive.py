@@ -154,3 +154,30 @@ def test_errors(mmtool, trained: Path, arguments: tuple[str, ...], code: int, wo
     assert words in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+def test_a_fusion_network_is_trained_and_used_by_name(
+    mmtool, trained: Path, tmp_path: Path
+) -> None:
+    signatures = tmp_path / "groups.csv"
+    signatures.write_text("first,second\nG0,G2\nG1,G3\n")
+    tables = (trained / "patients.csv", "--omics", f"rnaseq={trained / 'rna.csv'}")
+    done = mmtool(
+        *("train", "survive", *tables, "--splits", 2, "--recipe", "multimodn"),
+        *("--signatures", signatures, "-o", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "run/model/card.json").read_text())
+    assert "--recipe multimodn --signatures groups.csv" in card["training"]["command"]
+    out = tmp_path / "out"
+    used = mmtool("survive", *tables, "--model", tmp_path / "run/model", "-o", out)
+    assert used.returncode == 0, used.stderr
+    found = rows(out / "risk.tsv")
+    assert {r["modalities"] for r in found} == {"clinical,rnaseq"}
+    for row in found:
+        survival = [float(v) for k, v in row.items() if k.startswith("survival_") and k[-1] in "05"]
+        assert survival == sorted(survival, reverse=True)
+        assert all(0 <= s <= 1 for s in survival)
+    unknown = mmtool("train", "survive", *tables, "--recipe", "magic", "-o", tmp_path / "no")
+    assert unknown.returncode == 2
+    assert "magic" in unknown.stderr

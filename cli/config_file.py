@@ -21,7 +21,7 @@ _MAX_CONFIG = 16 << 20  # bytes
 _PATHS = frozenset({"inputs", "output", "samplesheet"})
 _NAMED_PATHS = frozenset({"channel", "omics"})  # NAME=FILE
 # A name or words, unless a file of that name exists.
-MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference", "signatures"})
+MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference", "signatures", "slides", "tiles"})
 _NOT_SETTABLE = frozenset({"config", "help"})
 
 

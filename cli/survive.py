@@ -23,6 +23,32 @@ Omics = Annotated[
         rich_help_panel=_TABLES,
     ),
 ]
+Slides = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Features of slides (.h5 of CLAM or TRIDENT, .pt, .npy), or slides, which are cut "
+        "and encoded; a file is named by its patient's id.",
+        rich_help_panel=_TABLES,
+    ),
+]
+Mpp = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        max=100.0,
+        help="µm a pixel of slides that don't say it.",
+        rich_help_panel=_TABLES,
+    ),
+]
+Tiles = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Keeps the features of slides for other runs; default: tiles in the output.",
+        rich_help_panel=_TABLES,
+    ),
+]
 IdColumn = Annotated[
     str | None,
     typer.Option(
@@ -80,6 +106,9 @@ def survive(
         ),
     ] = None,
     omics: Omics = None,
+    slides: Slides = None,
+    mpp: Mpp = None,
+    tiles: Tiles = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME|DIR", help="See 'mmtool models list'.", envvar="MMTOOL_MODEL"),
@@ -138,6 +167,7 @@ def survive(
     arguments = dict(locals())
     from mmtool.io.limits import Limits
     from mmtool.pipelines.survive import COLUMNS, SurviveOptions, SurviveTask, model_name
+    from mmtool.pipelines.survive_slides import SlideOptions
     from mmtool.pipelines.survive_tables import TableOptions
 
     name = model_name(model, cohort)
@@ -146,6 +176,7 @@ def survive(
         model=name,
         tables=TableOptions(id_column=id_column, time=time, event=event),
         omics=tuple(omics or ()),
+        slides=SlideOptions(slides, mpp, tiles),
         horizons=parse_horizons(horizons),
         signatures=signatures,
         top=top,

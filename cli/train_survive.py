@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from mmtool.cli import options as shared
-from mmtool.cli.survive import EventColumn, IdColumn, Omics, TimeColumn, parse_horizons
+from mmtool.cli.survive import (
+    EventColumn,
+    IdColumn,
+    Mpp,
+    Omics,
+    Slides,
+    Tiles,
+    TimeColumn,
+    parse_horizons,
+)
 
 
 def train_survive(
@@ -23,6 +32,9 @@ def train_survive(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Model and figures of its folds.")
     ],
     omics: Omics = None,
+    slides: Slides = None,
+    mpp: Mpp = None,
+    tiles: Tiles = None,
     splits: Annotated[
         str,
         typer.Option(
@@ -78,6 +90,7 @@ def train_survive(
     del debug
     from mmtool.io.limits import Limits
     from mmtool.pipelines.devices import set_threads
+    from mmtool.pipelines.survive_slides import SlideOptions
     from mmtool.pipelines.survive_tables import TableOptions
     from mmtool.pipelines.training.survive import SurviveTraining
     from mmtool.pipelines.training.survive import train_survive as train
@@ -86,6 +99,7 @@ def train_survive(
     options = SurviveTraining(
         patients=patients,
         omics=tuple(omics or ()),
+        slides=SlideOptions(slides, mpp, tiles),
         out=output,
         tables=TableOptions(id_column, time, event, group, tuple(ignore or ())),
         splits=splits,

@@ -17,6 +17,7 @@ from mmtool.models.store import ModelFiles, list_models, resolve_model
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.survive_model import SurviveModel, load_survive_model
 from mmtool.pipelines.survive_result import SurviveRun
+from mmtool.pipelines.survive_slides import SlideOptions, with_slides
 from mmtool.pipelines.survive_tables import TableOptions, named_path, read_patients
 from mmtool.pipelines.task import ItemResult, model_facts
 
@@ -32,6 +33,7 @@ class SurviveOptions:
         model: Name of a model, or a folder.
         tables: How the tables are to be read.
         omics: Further tables, each a path or ``NAME=PATH``.
+        slides: Where slides or features of them are.
         horizons: Times at which survival is told; those of the model if empty.
         signatures: File of groups of features, for the attribution.
         top: Features told of each patient and modality.
@@ -41,6 +43,7 @@ class SurviveOptions:
     model: str
     tables: TableOptions = field(default_factory=TableOptions)
     omics: tuple[str, ...] = ()
+    slides: SlideOptions = field(default_factory=SlideOptions)
     horizons: tuple[float, ...] = ()
     signatures: Path | None = None
     top: int = 10
@@ -107,6 +110,7 @@ class SurviveTask:
         known["table"] = _sha256(item.inputs[0])
         named = [named_path(given) for given in options.omics]
         known["omics"] = [(name, _sha256(path)) for name, path in named]
+        known["slides"] = options.slides.state()
         signatures = options.signatures
         known["signatures"] = None if signatures is None else _sha256(signatures)
         known["model_files"] = self._model_files().card["sha256"]
@@ -130,6 +134,7 @@ class SurviveTask:
         options = self._of(item)
         model = self._loaded()
         patients = read_patients(item.inputs[0], options.omics, options.tables, self.limits)
+        patients = with_slides(patients, options.slides, out, self.limits)
         cohort, notes = model.cohort(patients)
         run = SurviveRun(
             model=model,

@@ -24,6 +24,7 @@ from mmtool.models.survival.kinds import named_learner
 from mmtool.models.survival.stack_file import NETWORK as STACK
 from mmtool.models.survival.statistics.concordance import concordance, harrell
 from mmtool.pipelines.survive_model import SurviveModel
+from mmtool.pipelines.survive_slides import SlideOptions, with_slides
 from mmtool.pipelines.survive_tables import CLINICAL, TableOptions, named_path, read_patients
 from mmtool.pipelines.training.survive_data import (
     Fold,
@@ -58,6 +59,7 @@ class SurviveTraining:
         omics: Further tables.
         out: Folder of the run.
         tables: How the tables are to be read.
+        slides: Where slides or features of them are.
         splits: Number of folds, or folder of published ones.
         horizons: Times of interest; by the unit or the events if empty.
         name: Of the model.
@@ -71,6 +73,7 @@ class SurviveTraining:
     omics: tuple[str, ...] = ()
     out: Path
     tables: TableOptions = field(default_factory=TableOptions)
+    slides: SlideOptions = field(default_factory=SlideOptions)
     splits: str = "5"
     horizons: tuple[float, ...] = ()
     name: str = "survive"
@@ -147,6 +150,7 @@ def train_survive(options: SurviveTraining, limits: Limits, tell: Tell = log.inf
     begun = time.monotonic()
     learner = named_learner(options.recipe, read_signatures(options.signatures, limits))
     patients = read_patients(options.patients, options.omics, options.tables, limits)
+    patients = with_slides(patients, options.slides, options.out, limits)
     data = training_data(patients, options.patients)
     for line in (*patients.notes, *data.notes, *(c.says() for c in data.schema.columns)):
         tell(line)
@@ -312,6 +316,7 @@ def _command(options: SurviveTraining) -> str:
     words = ["mmtool train survive", options.patients.name]
     for name, path in map(named_path, options.omics):
         words.append(f"--omics {name}={path.name}")
+    words += [f"--slides {options.slides.folder.name}"] if options.slides.folder else []
     splits = options.splits if options.splits.isdigit() else Path(options.splits).name
     for flag, value in (("id", options.tables.id_column), ("time", options.tables.time)):
         words += [f"--{flag} {value}"] if value else []

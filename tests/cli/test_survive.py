@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from survive_cohorts import simulated, write_tables
 
@@ -26,9 +27,9 @@ def trained(mmtool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows(path: Path) -> list[dict[str, str]]:
+def rows(path: Path, delimiter: str = "\t") -> list[dict[str, str]]:
     with path.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+        return list(csv.DictReader(file, delimiter=delimiter))
 
 
 def test_training_tells_its_folds(trained: Path) -> None:
@@ -181,3 +182,29 @@ def test_a_fusion_network_is_trained_and_used_by_name(
     unknown = mmtool("train", "survive", *tables, "--recipe", "magic", "-o", tmp_path / "no")
     assert unknown.returncode == 2
     assert "magic" in unknown.stderr
+
+
+def test_features_of_slides_are_one_more_block(mmtool, trained: Path, tmp_path: Path) -> None:
+    features = tmp_path / "features"
+    features.mkdir()
+    draw = np.random.default_rng(0)
+    table = rows(trained / "patients.csv", ",")
+    name = next(iter(table[0]))
+    for row in table[:-10]:
+        np.save(features / f"{row[name]}.npy", draw.normal(size=(5, 4)).astype(np.float32))
+    args = (trained / "patients.csv", "--slides", features)
+    done = mmtool("train", "survive", *args, "--splits", 2, "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "slides: 4 columns, known of 130" in done.stderr
+    out = tmp_path / "out"
+    used = mmtool("survive", *args, "--model", tmp_path / "run/model", "-o", out)
+    assert used.returncode == 0, used.stderr
+    found = [r["modalities"] for r in rows(out / "risk.tsv")]
+    assert found == ["clinical,slides"] * 130 + ["clinical"] * 10
+    assert (
+        "there already"
+        in mmtool("survive", *args, "--model", tmp_path / "run/model", "-o", out, "--resume").stderr
+    )
+    next(features.iterdir()).unlink()
+    again = mmtool("survive", *args, "--model", tmp_path / "run/model", "-o", out, "--resume")
+    assert "there already" not in again.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from mmtool.pipelines.evaluation.binding_report import BindingReport
 
 _SWAP = "swap"
+_FOLDS = "TITAN's protocol"
+
+
+class Protocol(StrEnum):
+    """Tests that fit the methods themselves."""
+
+    titan = "titan"
 
 
 def _negatives(value: str | None) -> str | None:
@@ -62,6 +71,38 @@ def evaluate_binding(
             metavar="TABLE", help="Receptors that bind nothing known: negatives of every epitope."
         ),
     ] = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(
+            help="titan: methods fitted anew in ten folds of TITAN's making; --data holds binders.",
+            rich_help_panel=_FOLDS,
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only binders of this collection (column sources); repeatable.",
+            rich_help_panel=_FOLDS,
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="prior, knn, kernel-ratio, titan-letters, titan-smiles; "
+            "repeatable.  [default: all but titan, which takes minutes a fold]",
+            rich_help_panel=_FOLDS,
+        ),
+    ] = None,
+    first: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only so many of the ten folds.", rich_help_panel=_FOLDS),
+    ] = None,
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, help="Seeds, each with folds of its own.", rich_help_panel=_FOLDS),
+    ] = 1,
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -79,6 +120,8 @@ def evaluate_binding(
 
     Example: mmtool evaluate tcr-bind --data binders.tsv --negatives swap --compare my_model
 
+    Example: mmtool evaluate tcr-bind --data binders.tsv --protocol titan -o folds
+
     Means over epitopes (seen, few, unseen apart), with 95 % bootstrap intervals, then each epitope.
     With --compare: paired differences. -o writes summary.tsv, epitopes.tsv, leaks.tsv (rows that
     the model has known, or nearly), summary.json.
@@ -90,6 +133,17 @@ def evaluate_binding(
     from mmtool.pipelines.evaluation.binding import BindingEvaluation
 
     set_threads(threads)
+    own = {"--compare": compare, "--label-column": label_column, "--controls": controls}
+    own["--negatives"] = negatives
+    folds = {"--source": source, "--method": method, "--repeats": repeats > 1}
+    folds["--first"] = first is not None
+    for name, value in (own if protocol else folds).items():
+        if value:
+            raise UsageError(f"{name} is not for {'this protocol' if protocol else 'models'}")
+    if protocol is not None:
+        seeds = range(seed, seed + repeats)
+        _show_folds(data, source or (), method or (), first, seeds, output, json, quiet)
+        return
     report = BindingEvaluation(
         data=data,
         models=[model, *(compare or [])],
@@ -101,6 +155,44 @@ def evaluate_binding(
         limits=Limits.from_env(),
     ).run(lambda line: None if quiet else typer.echo(line, err=True))
     _show(report, output, json, quiet)
+
+
+def _show_folds(
+    data: Path,
+    sources: Sequence[str],
+    methods: Sequence[str],
+    first: int | None,
+    seeds: Sequence[int],
+    output: Path | None,
+    json: bool,
+    quiet: bool,
+) -> None:
+    from mmtool.io.limits import Limits
+    from mmtool.io.writers.tables import cell
+    from mmtool.pipelines.evaluation.titan_methods import FAST, METHODS
+    from mmtool.pipelines.evaluation.titan_protocol import COLUMNS, TitanProtocol
+
+    for name in methods:
+        if name not in METHODS:
+            raise UsageError(f"--method {name}: not known", f"there is: {', '.join(METHODS)}")
+    report = TitanProtocol(
+        data=data,
+        sources=frozenset(sources),
+        methods=methods or FAST,
+        first=first,
+        seeds=seeds,
+        limits=Limits.from_env(),
+    ).run(lambda line: None if quiet else typer.echo(line, err=True))
+    for note in report.notes if not quiet else ():
+        typer.echo(f"note: {note}", err=True)
+    if output is not None:
+        report.write(output)
+    if json:
+        typer.echo(json_module.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        return
+    typer.echo("\t".join(COLUMNS))
+    for row in report.summary():
+        typer.echo("\t".join(cell(v) for v in row))
 
 
 def _show(report: BindingReport, output: Path | None, json: bool, quiet: bool) -> None:

@@ -79,7 +79,11 @@ def tcr_bind(
     ] = 5,
     model: Annotated[
         str,
-        typer.Option(metavar="NAME|DIR", help="See 'mmtool models list'.", envvar="MMTOOL_MODEL"),
+        typer.Option(
+            metavar="NAME|DIR",
+            help="See 'mmtool models list'; or sceptr, or mammal:DIR (extras of that name).",
+            envvar="MMTOOL_MODEL",
+        ),
     ] = DEFAULT_MODEL,
     reference: Annotated[
         Path | None,
@@ -95,6 +99,22 @@ def tcr_bind(
     ] = 3,
     gzip: Annotated[
         bool, typer.Option("--gzip", help="Write binding.tsv.gz and evidence.tsv.gz.")
+    ] = False,
+    attention: Annotated[
+        bool,
+        typer.Option(
+            "--attention",
+            help="Of a network (titan): what it looked at, per residue and atom, in attention.tsv "
+            "and as drawings of the epitopes.",
+        ),
+    ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Of a network (titan): how firm each score is, under dropout and under other "
+            "spellings of the molecule.",
+        ),
     ] = False,
     output: shared.Output = None,
     device: shared.Device = "auto",

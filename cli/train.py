@@ -38,6 +38,28 @@ class Recipe(StrEnum):
     tumor = "tumor"
 
 
+class BindingRecipe(StrEnum):
+    """What can be trained for receptors."""
+
+    kernel_ratio = "kernel-ratio"
+    knn = "knn"
+    titan = "titan"
+
+
+class Spelling(StrEnum):
+    """How TITAN reads an epitope."""
+
+    smiles = "smiles"
+    letters = "letters"
+
+
+class Form(StrEnum):
+    """How much of a beta chain TITAN reads."""
+
+    junction = "junction"
+    domain = "domain"
+
+
 train_app = typer.Typer(
     help="Train a model. Example: mmtool train segment --data maps -o runs/brain",
     no_args_is_help=True,
@@ -158,18 +180,45 @@ def train_tcr_bind(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Of the model.")],
+    recipe: Annotated[
+        BindingRecipe, typer.Option(help="Which model to train.")
+    ] = BindingRecipe.kernel_ratio,
     carry: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SOURCE",
             help="Collection whose sequences the model may carry as evidence; repeatable. Of all "
-            "others only points go into the model.  [default: IEDB]",
+            "others kernel-ratio takes points only, knn nothing.  [default: IEDB]",
         ),
     ] = None,
     splits: Annotated[
         int,
         typer.Option(min=1, help="Sets of held-out studies to choose on, and as many to test on."),
     ] = 3,
+    spelling: Annotated[
+        Spelling, typer.Option(help="titan: epitopes as SMILES or as letters.")
+    ] = Spelling.smiles,
+    form: Annotated[
+        Form, typer.Option(help="titan: the CDR3, or the domain rebuilt from V, CDR3 and J.")
+    ] = Form.junction,
+    epochs: Annotated[int, typer.Option(min=1, help="titan: passes over the pairs.")] = 20,
+    most: Annotated[int, typer.Option(min=1, help="titan: pairs of an epitope.")] = 200,
+    rate: Annotated[
+        float, typer.Option(min=1e-7, max=1.0, help="titan: peak learning rate.")
+    ] = 2e-3,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="titan: model whose weights training starts from."),
+    ] = None,
+    tunable: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="titan: train only so many tensors, from the output backwards: dense layers, then "
+            "the receptor's side, then the epitope's.",
+        ),
+    ] = None,
+    device: shared.Device = "auto",
     threads: shared.Threads = None,
     seed: shared.Seed = 0,
     quiet: shared.Quiet = False,
@@ -180,11 +229,15 @@ def train_tcr_bind(
     Example: mmtool train tcr-bind --data binders.tsv.gz --controls blood.tsv.gz -o runs/tcr
 
     The weights of loops, widths and priors are chosen on studies held out, the scores are
-    calibrated on others, and the model is then made from all binders.
+    calibrated on others, and the model is then made from all binders. knn: the number of neighbours
+    is chosen likewise. titan: trained without some studies, measured and calibrated on them, and
+    trained again on all; a run that was stopped goes on from its checkpoints.
     """
     del debug
-    from mmtool.pipelines.devices import set_threads
-    from mmtool.pipelines.training.tcr_bind import BindingTraining, train_binding_model
+    from mmtool.pipelines.devices import choose_device, set_threads
+    from mmtool.pipelines.training.tcr_card import BindingTraining
+    from mmtool.pipelines.training.tcr_recipes import RECIPES
+    from mmtool.pipelines.training.titan_pairs import TitanOptions
 
     set_threads(threads)
     options = BindingTraining(
@@ -193,6 +246,17 @@ def train_tcr_bind(
         out=output,
         carry=tuple(carry or ("IEDB",)),
         splits=splits,
+        titan=TitanOptions(
+            spelling=spelling.value,
+            form=form.value,
+            epochs=epochs,
+            most=most,
+            rate=rate,
+            tunable=tunable,
+            seed=seed,
+        ),
+        start=start,
+        device=choose_device(device),
         seed=seed,
     )
 
@@ -200,4 +264,4 @@ def train_tcr_bind(
         if not quiet:
             typer.echo(line, err=True)
 
-    typer.echo(str(train_binding_model(options, tell)))
+    typer.echo(str(RECIPES[recipe.value](options, tell)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmtool.models.tcr.levenshtein import PairIndex, edits, lengths, smallest
+from mmtool.models.tcr.levenshtein import PairIndex, edits, lengths, shares, smallest
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.receptors import Binder, BindingScores, Receptor
 
+NETWORK = "levenshtein_knn"
+_ROWS = 256  # receptors that are compared at a time
 _TRIES = 20  # draws of an epitope that a receptor is not known to bind
 
 
@@ -56,8 +58,11 @@ class LevenshteinKnn:
         score = np.full(shape, np.nan, np.float32)
         nearest = np.full(shape, -1, np.int64)
         distance = np.full(shape, np.nan, np.float32)
+        for begin in range(0, len(receptors), _ROWS):
+            rows = slice(begin, begin + _ROWS)
+            found = self.positive_shares(receptors[rows], epitopes, (self.k,))[0] * self.k
+            score[rows] = np.log((found + 0.5) / (self.k - found + 0.5))
         for column, epitope in enumerate(epitopes):
-            score[:, column] = self._log_odds(receptors, epitope)
             place, apart = self.neighbours(receptors, epitope, 1)
             nearest[:, column], distance[:, column] = place[:, 0], apart[:, 0]
         return BindingScores(
@@ -93,16 +98,27 @@ class LevenshteinKnn:
             distance[rows, :n] = (near / lengths(asked))[back]
         return place, distance
 
-    def _log_odds(self, receptors: Sequence[Receptor], epitope: str) -> NDArray[np.float32]:
-        out = np.full(len(receptors), np.nan, np.float32)
+    def positive_shares(
+        self, receptors: Sequence[Receptor], epitopes: Sequence[str], numbers: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Share of binders among the nearest pairs, (K, N, E); NaN where there is no answer.
+
+        Args:
+            receptors: N receptors.
+            epitopes: E peptides.
+            numbers: K numbers of neighbours.
+        """
+        out = np.full((len(numbers), len(receptors), len(epitopes)), np.nan)
         for chain, rows in _by_chain(receptors).items():
             pairs = self._chain_pairs(chain)
             if not rows or all(labels.all() for labels in pairs.labels):
                 continue  # without negatives every neighbour would be a binder
             asked, back = _distinct([getattr(receptors[r], chain) for r in rows])
-            k = min(self.k, sum(len(labels) for labels in pairs.labels))
-            found = pairs.positive_share(asked, epitope, k, torch.get_num_threads()) * k
-            out[rows] = np.log((found + 0.5) / (k - found + 0.5))[back]
+            near = pairs.neighbours(asked, max(numbers), torch.get_num_threads())
+            for column, epitope in enumerate(epitopes):
+                labels = near.of(epitope)[back]
+                for place, k in enumerate(numbers):
+                    out[place, rows, column] = shares(labels, k)
         return out
 
     def _chain_pairs(self, chain: str) -> PairIndex:
@@ -117,23 +133,35 @@ class LevenshteinKnn:
         return self._pairs[chain]
 
 
-def shuffled_pairs(positives: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
+def shuffled_pairs(
+    positives: Sequence[tuple[str, str]],
+    seed: int,
+    *,
+    known: Iterable[tuple[str, str]] = (),
+    uniform: bool = False,
+) -> list[tuple[str, str]]:
     """One pair for each known one: its receptor with an epitope that it is not known to bind.
 
-    The epitope is drawn in proportion to its known pairs. A receptor for which none is found, as
-    where all pairs are of one epitope, has none.
+    A receptor for which none is found, as where all pairs are of one epitope, has none.
+
+    Args:
+        positives: Pairs of receptor and epitope.
+        seed: Of the draws.
+        known: Further known pairs, which are no negatives.
+        uniform: Draw each epitope with the same chance, not in proportion to its known pairs.
     """
-    known = set(positives)
+    bound = {*positives, *known}
     count = Counter(epitope for _, epitope in positives)
     if len(count) < 2:
         return []
     names = list(count)
-    share = np.array(list(count.values()), np.float64) / len(positives)
+    weight = np.ones(len(names)) if uniform else np.array(list(count.values()), np.float64)
+    share = weight / weight.sum()
     draws = np.random.default_rng(seed).choice(len(names), (len(positives), _TRIES), p=share)
     out = []
     for (sequence, _), drawn in zip(positives, draws, strict=True):
         tried = ((sequence, names[i]) for i in drawn)
-        pair = next((p for p in tried if p not in known), None)
+        pair = next((p for p in tried if p not in bound), None)
         if pair is not None:
             out.append(pair)
     return out

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,4 +64,52 @@ class BindingModel(Protocol):
 
         `binders` of the new model are those of this one and then ``extra``.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class PairAttention:
+    """What a network weighed in one pair; either side's weights sum to at most 1.
+
+    Attributes:
+        regions: For each residue of the receptor its region (``CDR3``) and letter.
+        receptor: (T,) weight of each.
+        smiles: Of the epitope; ``""`` where it is read as letters.
+        tokens: Of the SMILES, or letters.
+        atom: For each token the number of its atom in the SMILES, from 0; -1 for none. Empty
+            where the epitope is read as letters.
+        epitope: (T',) weight of each token.
+    """
+
+    regions: tuple[tuple[str, str], ...]
+    receptor: NDArray[np.float32]
+    smiles: str
+    tokens: tuple[str, ...]
+    atom: tuple[int, ...]
+    epitope: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScoreSpread:
+    """How firm scores are.
+
+    Attributes:
+        dropout: (N, E) standard deviation over networks with other channels dropped.
+        spelling: (N, E) standard deviation over other spellings of the epitope's molecule.
+    """
+
+    dropout: NDArray[np.float32]
+    spelling: NDArray[np.float32]
+
+
+@runtime_checkable
+class AttendingModel(Protocol):
+    """A model that can say what it looked at, and how firm its scores are."""
+
+    def attention(self, receptors: Sequence[Receptor], epitope: str) -> list[PairAttention | None]:
+        """What was weighed in each pair of N receptors and an epitope; None without an answer."""
+        ...
+
+    def spread(self, receptors: Sequence[Receptor], epitopes: Sequence[str]) -> ScoreSpread:
+        """How firm the (N, E) scores are."""
         ...

@@ -17,6 +17,8 @@ SHORTEST, LONGEST = 6, 32  # residues of a junction, both anchors counted
 
 _NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null", "-", ".", "unresolved", "unknown"})
 _JUNCTION = re.compile(f"C[{AMINO_ACIDS}]{{{SHORTEST - 2},{LONGEST - 2}}}[FW]")
+_NUCLEOTIDES = re.compile("[ACGTUN]+", re.IGNORECASE)
+_LEAST_NUCLEOTIDES = 18  # no CDR3 of so many residues is made of these letters alone
 _LETTERS = re.compile(f"[{AMINO_ACIDS}]+")
 _SEVERAL = re.compile(r"\s+or\s+|\s*[,;|]\s*", re.IGNORECASE)
 _SCORE = re.compile(r"\([^)]*\)|\*00\b")  # MiXCR writes an alignment score, and *00 for no allele
@@ -94,8 +96,14 @@ def clean_chain(raw: RawChain) -> Chain:
         if change:
             changes.append(Change(change.kind, f"{column}: {change.text}"))
     v, j = genes
-    cdr3, reason, told = clean_junction(raw.cdr3, j)
-    changes += [Change(kind, f"{raw.cdr3_name}: {text}") for kind, text in told]
+    letters, told, reason = raw.cdr3, [], ""
+    if _is_nucleotides(raw):
+        letters, reason = translated(letters)
+        told = [Change("translated", f"{len(raw.cdr3)} nucleotides -> {shown(letters)}")]
+    cdr3 = ""
+    if not reason:
+        cdr3, reason, more = clean_junction(letters, j)
+        changes += [Change(kind, f"{raw.cdr3_name}: {text}") for kind, text in (*told, *more)]
     return Chain(locus, v, j, cdr3, reason, tuple(changes))
 
 
@@ -183,6 +191,21 @@ def _is_family(word: str, found: str) -> bool:
     if not found.endswith("-1") or not re.fullmatch(r"[A-Za-z]+0*\d+", word):
         return False
     return tr.standardize(f"{found[:-1]}2", log_failures=False) is not None
+
+
+def _is_nucleotides(raw: RawChain) -> bool:
+    """By the letters; AIRR's ``junction`` holds nothing else, so that there any length counts."""
+    enough = len(raw.cdr3) >= _LEAST_NUCLEOTIDES or key(raw.cdr3_name) == "junction"
+    return enough and _NUCLEOTIDES.fullmatch(raw.cdr3) is not None
+
+
+def translated(nucleotides: str) -> tuple[str, str]:
+    """Amino acids of a junction that is given as nucleotides, and why there are none or ``""``."""
+    from Bio.Seq import Seq
+
+    if len(nucleotides) % 3:
+        return "", "out of frame"
+    return str(Seq(nucleotides.upper()).translate()), ""
 
 
 def clean_junction(text: str, j: str) -> tuple[str, str, list[Change]]:

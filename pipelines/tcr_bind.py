@@ -16,10 +16,11 @@ from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.epitopes import Epitope
 from mmtool.io.readers.receptor_layout import shown
-from mmtool.models.store import ModelFiles, resolve_model
+from mmtool.models.store import ModelFiles
 from mmtool.pipelines.binding_epitopes import given_epitopes, known_epitopes
-from mmtool.pipelines.binding_model import BindingModel
+from mmtool.pipelines.binding_model import AttendingModel, BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
+from mmtool.pipelines.binding_outside import resolve_binding_model
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.receptor_rows import ReceptorTable
 from mmtool.pipelines.samplesheet import BatchItem
@@ -46,6 +47,8 @@ class BindOptions:
         reference: Table of the user's own known binders.
         evidence: Known binders told for the best epitope of each row.
         gzip: Compress the large tables.
+        attention: Tell what a network looked at.
+        uncertainty: Tell how firm each score is.
     """
 
     model: str
@@ -59,6 +62,8 @@ class BindOptions:
     reference: Path | None = None
     evidence: int = 3
     gzip: bool = False
+    attention: bool = False
+    uncertainty: bool = False
 
     def check(self) -> None:
         """Refuse options that contradict each other.
@@ -105,11 +110,19 @@ class BindTask:
             if self.options.reference is not None:
                 extra, self._notes = read_binders(self.options.reference, self.limits)
             self._model = load_binding_model(self._model_files(), self._device, extra)
+            self._check_abilities(self._model)
         return self._model
+
+    def _check_abilities(self, model: BindingModel) -> None:
+        for name in ("attention", "uncertainty"):
+            if getattr(self.options, name) and not isinstance(model, AttendingModel):
+                raise UsageError(
+                    f"--{name}: the model {shown(self.options.model)} has none", "use --model titan"
+                )
 
     def _model_files(self) -> ModelFiles:
         if self._files is None:
-            self._files = resolve_model("tcr-bind", self.options.model)
+            self._files = resolve_binding_model(self.options.model)
         return self._files
 
     def fingerprint(self, item: BatchItem) -> str:
@@ -150,7 +163,16 @@ class BindTask:
         table = ReceptorTable.open(item.inputs[0], self.limits)
         epitopes, column = self._asked(options, table, model)
         top = options.top if options.scan or options.hla else None
-        run = BindingRun(table, model, epitopes, column, top, options.evidence)
+        run = BindingRun(
+            table,
+            model,
+            epitopes,
+            column,
+            top,
+            options.evidence,
+            attention=options.attention,
+            uncertainty=options.uncertainty,
+        )
         run.write(out, packed=options.gzip)
         files = [item.inputs[0], options.epitopes, options.reference]
         summary = run.summary()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmtool.errors import InputError
 from mmtool.io.readers import airr
 from mmtool.io.readers.epitopes import Epitope, parse_epitope
 from mmtool.io.writers.receptor_table import open_rows
 from mmtool.io.writers.tables import write_tsv
+from mmtool.pipelines.binding_attention import AttentionWriter, open_attention
 from mmtool.pipelines.binding_epitopes import alleles_of, epitope_problem
-from mmtool.pipelines.binding_model import BindingModel
+from mmtool.pipelines.binding_model import AttendingModel, BindingModel
 from mmtool.pipelines.receptor_rows import ReceptorTable, Row
 from mmtool.receptors import Binder, Receptor
 
@@ -33,6 +36,7 @@ COLUMNS = tuple(
     for name in (*_OURS, *(f"nearest_{n}" for n in _NEAREST), *_RECEPTOR, "changes")
 )
 _BINDER = ("cdr3a", "v_a", "j_a", "cdr3b", "v_b", "j_b", "mhc", "reference", "source")
+_SPREAD = ("mmtool_sd_dropout", "mmtool_sd_spelling")
 _EVIDENCE = ("row", "mmtool_epitope", "mmtool_score", "rank", "distance", *_BINDER)
 _MOST_REASONS = 20
 
@@ -44,6 +48,7 @@ class Line(NamedTuple):
         epitope: Letters, or what stood in the row where that is no peptide.
         problem: Why there is no score; ``""`` if there is one.
         score, percentile, probability, nearest, distance, known: As in `BindingScores`.
+        dropout, spelling: As in `ScoreSpread`.
     """
 
     epitope: str
@@ -54,6 +59,8 @@ class Line(NamedTuple):
     nearest: int = -1
     distance: float = math.nan
     known: int = 0
+    dropout: float = math.nan
+    spelling: float = math.nan
 
 
 @dataclass
@@ -67,6 +74,8 @@ class BindingRun:
         column: Place of the column with the row's own epitope.
         top: Only so many of the best epitopes of each row; None for all.
         evidence: Known binders told for the best epitope of each row.
+        attention: Tell what the network looked at, of the best epitope of each row.
+        uncertainty: Tell how firm each score is.
     """
 
     table: ReceptorTable
@@ -75,6 +84,8 @@ class BindingRun:
     column: int | None = None
     top: int | None = None
     evidence: int = 3
+    attention: bool = False
+    uncertainty: bool = False
     usable: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
@@ -89,21 +100,47 @@ class BindingRun:
         columns = self.table.text.columns
         own = self.table.layout.one_chain and self.table.layout.format != airr.NAME
         added = [i for i, name in enumerate(_AIRR) if own and name not in columns]
-        head = [*_renamed(columns), *(_AIRR[i] for i in added), *COLUMNS]
+        spread = _SPREAD if self.uncertainty else ()
+        head = [*_renamed(columns), *(_AIRR[i] for i in added), *COLUMNS, *spread]
         with (
             open_rows(out / f"binding{end}") as binding,
             open_rows(out / f"evidence{end}") as evidence,
+            self._attention(out / f"attention{end}") as attention,
         ):
             binding([head])
             evidence([_EVIDENCE])
             for rows in self._chunks():
                 lines = self._answers(rows)
+                best = [_best(row, answers) for row, answers in zip(rows, lines, strict=True)]
                 for row, answers in zip(rows, lines, strict=True):
                     self._count(row, answers)
                     binding(self._cells(row, line, added) for line in answers)
                 if self.evidence:
-                    evidence(self._evidence(rows, lines))
+                    evidence(self._evidence(rows, best))
+                if attention is not None:
+                    self._attend(attention, rows, best)
+        if attention is not None:
+            self.notes |= dict.fromkeys(attention.draw(out / "attention"))
         self._write_epitopes(out / "epitopes.tsv")
+
+    @contextmanager
+    def _attention(self, path: Path) -> Iterator[AttentionWriter | None]:
+        if not self.attention:
+            yield None
+            return
+        assert isinstance(self.model, AttendingModel)
+        with open_attention(path, self.model) as writer:
+            yield writer
+
+    def _attend(
+        self, attention: AttentionWriter, rows: Sequence[Row], best: Sequence[Line | None]
+    ) -> None:
+        groups: dict[str, list[tuple[int, Receptor]]] = {}
+        for row, line in zip(rows, best, strict=True):
+            if line is not None:
+                groups.setdefault(line.epitope, []).append((row.number, row.receptor))
+        for epitope, asked in groups.items():
+            attention.add(epitope, asked)
 
     def _chunks(self) -> Iterator[list[Row]]:
         size = _ROWS if not self.epitopes else max(1, min(_ROWS, _PAIRS // len(self.epitopes)))
@@ -174,10 +211,18 @@ class BindingRun:
         if top is not None:
             order = np.argsort(-scores.score, axis=1, kind="stable")[:, :top]  # NaN comes last
         known = np.broadcast_to(scores.known, scores.score.shape)
-        parts = (scores.score, scores.percentile, scores.probability, scores.nearest)
-        parts_of = [
-            np.take_along_axis(part, order, 1).tolist() for part in (*parts, scores.distance, known)
+        parts: list[NDArray[Any]] = [
+            scores.score,
+            scores.percentile,
+            scores.probability,
+            scores.nearest,
         ]
+        parts += [scores.distance, known]
+        if self.uncertainty:
+            assert isinstance(self.model, AttendingModel)
+            spread = self.model.spread(receptors, asked)
+            parts += [spread.dropout, spread.spelling]
+        parts_of = [np.take_along_axis(part, order, 1).tolist() for part in parts]
         places = [n for n, problem in enumerate(problems) if not problem]
         out = []
         for which, *values in zip(order.tolist(), *parts_of, strict=True):
@@ -234,7 +279,13 @@ class BindingRun:
             r.j_b,
             r.cdr3_b,
             "; ".join(change.text for change in row.changes),
+            *self._firmness(line, told=bool(score)),
         ]
+
+    def _firmness(self, line: Line, *, told: bool) -> list[str]:
+        if not self.uncertainty:
+            return []
+        return [_number(sd if told else math.nan, 4) for sd in (line.dropout, line.spelling)]
 
     def _count(self, row: Row, answers: Sequence[Line]) -> None:
         if row.reason:
@@ -246,15 +297,12 @@ class BindingRun:
         for line in answers:
             self.pairs[self._status(row, line).split(" ")[0].rstrip(":")] += 1
 
-    def _evidence(self, rows: Sequence[Row], lines: Sequence[list[Line]]) -> Iterator[list[str]]:
+    def _evidence(self, rows: Sequence[Row], best: Sequence[Line | None]) -> Iterator[list[str]]:
         """Nearest known binders of each row's best epitope."""
-        best: list[Line | None] = []
         groups: dict[str, dict[Receptor, int]] = {}
-        for row, answers in zip(rows, lines, strict=True):
-            told = [a for a in answers if not row.reason and a.known and a.score == a.score]
-            best.append(max(told, key=lambda a: a.score, default=None))
-            if best[-1] is not None:
-                group = groups.setdefault(best[-1].epitope, {})
+        for row, line in zip(rows, best, strict=True):
+            if line is not None:
+                group = groups.setdefault(line.epitope, {})
                 group.setdefault(row.receptor, len(group))
         found = {
             epitope: self.model.neighbours(list(group), epitope, self.evidence)
@@ -319,6 +367,12 @@ class BindingRun:
             f"{self.table.text.path}: none of {self.table.count} rows can be scored ({reason})",
             "the column mmtool_status says why for each; the outputs were kept",
         )
+
+
+def _best(row: Row, answers: Sequence[Line]) -> Line | None:
+    """The line of the best score among known epitopes."""
+    told = [a for a in answers if not row.reason and a.known and a.score == a.score]
+    return max(told, key=lambda a: a.score, default=None)
 
 
 _ANY = Row(0, [], Receptor(), None, "", ())

@@ -14,19 +14,19 @@ from mmtool.io.readers.receptor_layout import (
 )
 
 NAME = "AIRR Rearrangement"
+_JUNCTIONS = ("junction_aa", "cdr3_aa", "junction")  # the last holds nucleotides
 
 
 def sniff(columns: Columns) -> bool:
     """By ``v_call`` and a junction."""
-    junction = columns.has("junction_aa") or columns.has("cdr3_aa")
-    return columns.has("v_call") and junction
+    return columns.has("v_call") and any(columns.has(name) for name in _JUNCTIONS)
 
 
 def layout(columns: Columns) -> Layout:
     """One chain a row; rows with one ``cell_id`` (and ``repertoire_id``) are a receptor."""
     chain = ChainColumns(
         "",
-        cdr3=columns.find("junction_aa", "cdr3_aa"),
+        cdr3=columns.find(*_JUNCTIONS),
         v=columns.find("v_call"),
         j=columns.find("j_call"),
         loci=columns.find("locus"),

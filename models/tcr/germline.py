@@ -36,7 +36,7 @@ def v_loops(gene: str) -> str:
     Args:
         gene: IMGT name; without an allele its first known allele is taken.
     """
-    regions = _regions(gene)
+    regions = gene_regions(gene)
     if not regions.get("CDR1-IMGT") or "FR3-IMGT" not in regions:
         return ""
     begin, end = _CDR25_FROM_END
@@ -49,7 +49,8 @@ def v_loops(gene: str) -> str:
     return "".join(in_places(loop, places) for loop, places in loops)
 
 
-def _regions(gene: str) -> dict[str, str]:
+def gene_regions(gene: str) -> dict[str, str]:
+    """Amino acids of a gene's regions by their IMGT names; empty for a gene that is not known."""
     name, star, _ = gene.partition("*")
     tried = (gene,) if star else ()
     for allele in (*tried, *(f"{name}*{n:02d}" for n in range(1, _ALLELES))):

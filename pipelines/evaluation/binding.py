@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from mmtool.errors import UsageError
 from mmtool.io.limits import Limits
-from mmtool.models.store import resolve_model
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
+from mmtool.pipelines.binding_outside import resolve_binding_model
+from mmtool.pipelines.evaluation.binding_donors import donor_sentences
 from mmtool.pipelines.evaluation.binding_leaks import Leaks, find_leaks, receptor_frequency
 from mmtool.pipelines.evaluation.binding_measures import resample
 from mmtool.pipelines.evaluation.binding_pairs import (
@@ -138,7 +139,7 @@ class BindingEvaluation:
         """
         table = self._pairs()
         loaded = {
-            name: load_binding_model(resolve_model("tcr-bind", name), self.device)
+            name: load_binding_model(resolve_binding_model(name), self.device)
             for name in dict.fromkeys(self.models)
         }
         return evaluate(table, loaded, self.seed, tell)
@@ -204,6 +205,7 @@ def evaluate(
     for name, found in scored.items():
         told = leaks[name].sentences(pairs) + found.sentences()
         report.notes += [f"{name}: {line}" for line in told]
+    report.notes += donor_sentences(pairs)
     report.notes += report.warnings()
     return report
 

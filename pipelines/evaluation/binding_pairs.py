@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from mmtool.io.limits import Limits
 from mmtool.io.readers.epitopes import parse_epitope
 from mmtool.io.readers.receptor_layout import key, shown
 from mmtool.pipelines.binding_epitopes import epitope_problem
+from mmtool.pipelines.evaluation.binding_donors import donor_of, donor_place
 from mmtool.pipelines.receptor_rows import ReceptorTable, Row
 from mmtool.receptors import Receptor
 
@@ -34,6 +35,7 @@ class Pair:
         binds: What the table says.
         reference: Publication of a known pair, or ``""``.
         seen: Rows of its own table in which the receptor stands; pairs made here don't count.
+        donor: Who the receptor came from, or ``""``.
     """
 
     row: int
@@ -42,6 +44,7 @@ class Pair:
     binds: bool
     reference: str = ""
     seen: int = 1
+    donor: str = ""
 
 
 @dataclass
@@ -70,6 +73,7 @@ def read_pairs(path: Path, label_column: str | None, limits: Limits | None = Non
     if not table.layout.epitope:
         raise InputError(f"{path}: no column of epitopes", "name one of its columns epitope")
     place = _label_place(table, label_column)
+    donor = donor_place(table.text.columns)
     left: Counter[str] = Counter()
     found = []
     for row in table.rows():
@@ -77,7 +81,7 @@ def read_pairs(path: Path, label_column: str | None, limits: Limits | None = Non
         if pair is None:
             left[why] += 1
         else:
-            found.append(pair)
+            found.append(pair if donor is None else replace(pair, donor=donor_of(row.cells[donor])))
     if not found:
         raise InputError(f"{path}: no usable row", f"left out: {_words(left)}")
     notes = [*table.notes, *([f"rows left out: {_words(left)}"] if left else [])]
@@ -135,9 +139,7 @@ def _words(counts: Counter[str]) -> str:
 def _counted(pairs: Sequence[Pair]) -> list[Pair]:
     """The same pairs, each told how often its receptor stands among them."""
     seen = Counter(p.receptor for p in pairs)
-    return [
-        Pair(p.row, p.receptor, p.epitope, p.binds, p.reference, seen[p.receptor]) for p in pairs
-    ]
+    return [replace(p, seen=seen[p.receptor]) for p in pairs]
 
 
 def with_swaps(table: PairTable, seed: int) -> PairTable:

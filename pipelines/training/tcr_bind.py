@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmtool import __version__
-from mmtool.io.writers.json_file import write_json
-from mmtool.models.card import CONFIG, WEIGHTS
-from mmtool.models.files import hash_file
 from mmtool.models.tcr.chain_space import CHAINS
 from mmtool.models.tcr.reference import pack
 from mmtool.pipelines.binding_ratio import KernelRatio
-from mmtool.pipelines.evaluation.overlap import Interval, bootstrap_mean
+from mmtool.pipelines.training.tcr_card import (
+    BindingTraining,
+    Tell,
+    carried,
+    command,
+    metrics,
+    write_model,
+)
 from mmtool.pipelines.training.tcr_data import (
     Controls,
     Split,
@@ -32,42 +33,15 @@ from mmtool.pipelines.training.tcr_data import (
     two_halves,
 )
 from mmtool.pipelines.training.tcr_fit import (
-    MEASURES,
     FitOptions,
-    Quality,
     Validation,
     fit,
     validate,
 )
 from mmtool.pipelines.training.tcr_tuning import ChainSettings, make_trial, tune
-from mmtool.receptors import Binder, Receptor
+from mmtool.receptors import Binder
 
 log = logging.getLogger(__name__)
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BindingTraining:
-    """Options of a run.
-
-    Attributes:
-        data: Table of known binders.
-        controls: Table of receptors in general, with both chains.
-        out: Folder of the model.
-        carry: Collections whose licence lets their sequences be passed on; of other binders only
-            the points go into the model.
-        splits: Sets of studies held out, to choose settings by; as many others calibrate.
-        fit: How large the model is.
-        seed: Of the splits and draws.
-    """
-
-    data: Path
-    controls: Path
-    out: Path
-    carry: tuple[str, ...] = ("IEDB",)
-    splits: int = 3
-    fit: FitOptions = field(default_factory=FitOptions)
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,24 +124,13 @@ def train_binding_model(options: BindingTraining, tell: Tell = log.info) -> Path
 
 def export(trained: Trained, options: BindingTraining, seconds: int) -> Path:
     """Write weights, config and card."""
-    from safetensors.torch import save_file
-
-    folder = options.out / "model"
-    folder.mkdir(parents=True, exist_ok=True)
-    binders = [_carried(b, options.carry) for b in trained.model.binders]
-    save_file(pack(binders) | tensors_of(trained.model), folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
-    write_json(folder / "config.json", dict(trained.model.config))
-    write_json(folder / "card.json", _card(trained, options, folder, seconds, binders))
-    return folder
-
-
-def _carried(binder: Binder, carry: Sequence[str]) -> Binder:
-    """The binder with its sequences only if a collection that allows it has it too."""
-    own = set(binder.source.split(";"))
-    if own & set(carry):
-        return replace(binder, source=";".join(sorted(own & set(carry))))
-    return replace(binder, receptor=Receptor())
+    binders = [carried(b, options.carry) for b in trained.model.binders]
+    return write_model(
+        options.out,
+        pack(binders) | tensors_of(trained.model),
+        trained.model.config,
+        _card(trained, options, seconds, binders),
+    )
 
 
 def tensors_of(model: KernelRatio) -> dict[str, Tensor]:
@@ -188,74 +151,27 @@ def tensors_of(model: KernelRatio) -> dict[str, Tensor]:
     return out
 
 
-_NAMES = {
-    "auc": "macro AUC against binders of other epitopes",
-    "auc01": "macro AUC0.1 against binders of other epitopes",
-    "auc_controls": "macro AUC against control receptors",
-    "auc01_controls": "macro AUC0.1 against control receptors",
-}
-_VIEWS = {"ab": "both chains", "b": "beta chain alone", "a": "alpha chain alone"}
-
-
-def _metrics(trained: Trained) -> list[dict[str, Any]]:
-    """Means over epitopes, with the interval of drawing other epitopes."""
-    found, rows = trained.validation, []
-    where = f"{found.splits} sets of held-out studies; weights and widths were chosen on others"
-    for view, words in _VIEWS.items():
-        for place, measure in enumerate(MEASURES):
-            span = _mean(found.quality[view], place)
-            base = _mean(found.nearest, place)
-            nearest = {"name": "nearest binder", "value": round(base.mean, 4)}
-            rows.append(
-                {
-                    "name": f"{_NAMES[measure]}, {words}",
-                    "value": round(span.mean, 4),
-                    "low": round(span.low, 4),
-                    "high": round(span.high, 4),
-                    "n": len(found.quality[view]),
-                    "set": where,
-                    "baseline": nearest if view == "ab" else None,
-                }
-            )
-    return rows
-
-
-def _mean(quality: Quality, place: int) -> Interval:
-    return bootstrap_mean([[row[place] for row in rows] for rows in quality.values()])
-
-
 def _card(
-    trained: Trained,
-    options: BindingTraining,
-    folder: Path,
-    seconds: int,
-    binders: Sequence[Binder],
+    trained: Trained, options: BindingTraining, seconds: int, binders: Sequence[Binder]
 ) -> dict[str, Any]:
-    carried = sum(b.receptor.usable for b in binders)
-    hashes = {name: hash_file(folder / name) for name in (WEIGHTS, CONFIG)}
+    kept = sum(b.receptor.usable for b in binders)
+    found = trained.validation
+    where = f"{found.splits} sets of held-out studies; weights and widths were chosen on others"
     return {
-        "task": "tcr-bind",
         "name": "kernel-ratio",
-        "version": __version__,
         "summary": f"which of {len(trained.model.epitopes)} epitopes a human T-cell receptor "
         "binds, by the density of known binders around it",
-        "licence": "Apache-2.0",
-        "use": "any",
-        "data": _data_rows(len(binders), carried, options),
+        "data": _data_rows(len(binders), kept, options),
         "training": {
-            "command": _command(options),
+            "command": command("kernel-ratio", options),
             "method": "kernel density ratio over the loops of each chain "
             "(distance after 10.1038/nature22383); weights of loops, widths and priors by "
             "coordinate search on held-out studies",
             "seed": options.seed,
             "iterations": options.splits,
             "seconds": seconds,
-            "hardware": f"{os.cpu_count()} CPU cores ({platform.machine()})",
         },
-        "sha256": hashes,
-        "metrics": _metrics(trained),
-        "intended_use": "Ranking the receptors of a human repertoire by how likely they bind an "
-        "epitope of which binders are known, for research. Not a medical device.",
+        "metrics": metrics(found.quality, {"ab": found.nearest}, where),
         "limits": [
             "says nothing of an epitope that it knows no binder of",
             "of epitopes with fewer than 20 known binders the scores are weak",
@@ -266,13 +182,13 @@ def _card(
     }
 
 
-def _data_rows(n: int, carried: int, options: BindingTraining) -> list[dict[str, Any]]:
+def _data_rows(n: int, kept: int, options: BindingTraining) -> list[dict[str, Any]]:
     return [
         {
             "name": "known binders of VDJdb, IEDB, McPAS-TCR, ImmuneCODE MIRA and smaller sets",
             "source": options.data.name,
             "licence": "facts with references; IEDB: CC BY 4.0; VDJdb: no copies of the database",
-            "use": f"points of all; sequences of {carried} binders that "
+            "use": f"points of all; sequences of {kept} binders that "
             f"{' and '.join(options.carry)} has are carried as evidence, of the others only the "
             "points, the epitope and the publication; rows of peptide pools and of the 10x set "
             "alone left out",
@@ -286,11 +202,3 @@ def _data_rows(n: int, carried: int, options: BindingTraining) -> list[dict[str,
             "n": options.fit.background,
         },
     ]
-
-
-def _command(options: BindingTraining) -> str:
-    carry = " ".join(f"--carry {name}" for name in options.carry)
-    return (
-        f"mmtool train tcr-bind --data {options.data.name} --controls {options.controls.name} "
-        f"--output runs/tcr-bind {carry} --splits {options.splits} --seed {options.seed}"
-    )

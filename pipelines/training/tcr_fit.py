@@ -22,7 +22,7 @@ from mmtool.receptors import Binder, Receptor
 VIEWS = ("ab", "b", "a")
 _Raw = tuple[NDArray[Any], NDArray[Any]]  # held-out binders' and controls' raw scores
 _UNCALIBRATED = {view: [1.0, 0.0] for view in VIEWS}
-_POSITIVES, _NEGATIVES = 100, 1000  # of an epitope; of a split
+POSITIVES, _NEGATIVES = 100, 1000  # of an epitope; of a split
 
 
 @dataclass(frozen=True)
@@ -144,20 +144,20 @@ def validate(
     for split in splits:
         model = fit(split.train, background, settings, options)
         pairs = fit([b for b in split.train if paired(b)], background, settings, options)
-        asked = thinned(split.test, _POSITIVES, options.seed)
+        asked = thinned(split.test, POSITIVES, options.seed)
         for epitope in split.epitopes:
-            sets = _test_sets(asked, tested, epitope)
+            sets = test_sets(asked, tested, epitope)
             for view in VIEWS:
                 raw = [model.raw_scores([seen_by(r, view) for r in s], epitope) for s in sets]
                 scores[view].append((raw[0], raw[2]))
-                quality[view][epitope].append(_measured(*raw))
+                quality[view][epitope].append(measured(*raw))
             apart = [-pairs.neighbours(s, epitope, 1)[1][:, 0] for s in sets]
-            nearest[epitope].append(_measured(*apart))
-    calibration = {view: _logistic(rows) for view, rows in scores.items()}
+            nearest[epitope].append(measured(*apart))
+    calibration = {view: logistic(rows) for view, rows in scores.items()}
     return Validation(calibration, quality, nearest, len(splits))
 
 
-def _test_sets(
+def test_sets(
     asked: Sequence[Binder], tested: Controls, epitope: str
 ) -> tuple[list[Receptor], list[Receptor], list[Receptor]]:
     """Held-out binders of the epitope, those of other epitopes, and controls."""
@@ -176,7 +176,7 @@ def seen_by(receptor: Receptor, view: str) -> Receptor:
     )
 
 
-def _measured(own: NDArray[Any], *negatives: NDArray[Any]) -> tuple[float, ...]:
+def measured(own: NDArray[Any], *negatives: NDArray[Any]) -> tuple[float, ...]:
     """`areas` against each set of negatives."""
     out: list[float] = []
     for others in negatives:
@@ -185,7 +185,7 @@ def _measured(own: NDArray[Any], *negatives: NDArray[Any]) -> tuple[float, ...]:
     return tuple(out)
 
 
-def _logistic(rows: Sequence[_Raw]) -> list[float]:
+def logistic(rows: Sequence[_Raw]) -> list[float]:
     """Slope and intercept from raw score to log likelihood ratio, binders against controls.
 
     Each epitope counts the same, and in it binders as much as controls.

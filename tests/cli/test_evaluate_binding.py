@@ -83,3 +83,21 @@ def test_what_cannot_be_measured_is_told_in_a_line(
     done = mmtool("evaluate", "tcr-bind", "--data", binders, "--model", model, *more)
     assert done.returncode == code
     assert told in done.stderr
+
+
+def test_the_protocol_of_titan_fits_its_own_methods(binders: Path, tmp_path: Path, mmtool) -> None:
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    rows = [(f"CASS{a}{e}{b}YEQYF", e) for e in letters for a in "ASTN" for b in "GRPL"]
+    table = tmp_path / "known.csv"
+    table.write_text("cdr3b,epitope\n" + "".join(f"{s},{e}LAGIGILTV\n" for s, e in rows))
+    words = ("evaluate", "tcr-bind", "--data", table, "--protocol", "titan")
+    done = mmtool(*words, "--method", "prior", "-o", tmp_path / "folds")
+    assert done.returncode == 0, done.stderr
+    header, first, *_ = (line.split("\t") for line in done.stdout.splitlines())
+    assert header[:4] == ["split", "negatives", "method", "folds"]
+    assert first[2:4] == ["prior", "10"]
+    assert "not the authors' own" in done.stderr
+    refused = mmtool(*words, "--method", "magic")
+    assert (refused.returncode, "kernel-ratio" in refused.stderr) == (2, True)
+    assert mmtool(*words, "--compare", "knn").returncode == 2
+    assert mmtool("evaluate", "tcr-bind", "--data", binders, "--source", "x").returncode == 2

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from binding_models import CMV, FLU, write_knn
+from binding_models import CMV, FLU, write_knn, write_titan
 
 TABLE = (
     "sequence_id\tv_call\tj_call\tjunction_aa\tepitope\n"
@@ -74,6 +74,33 @@ def test_outputs_record_and_replay(mmtool, model: Path, table: Path, tmp_path: P
         "--resume",
     )
     assert "there already" in skipped.stderr
+
+
+def test_attention_and_uncertainty_of_a_network(
+    mmtool, model: Path, table: Path, tmp_path: Path
+) -> None:
+    titan, out = write_titan(tmp_path), tmp_path / "out"
+    args = ("tcr-bind", table, "--epitope", FLU, "--epitope", "AAAAAAAAA", "--attention")
+    done = mmtool(*args, "--uncertainty", "--model", titan, "-o", out)
+    assert done.returncode == 0, done.stderr
+    weights = rows(out / "attention.tsv")
+    assert {(r["row"], r["mmtool_epitope"]) for r in weights} == {("1", FLU), ("2", FLU)}
+    junction = [r for r in weights if r["row"] == "1" and r["side"] == "receptor"]
+    assert "".join(r["token"] for r in junction) == "CASSIRSSYEQYF"
+    assert {r["region"] for r in junction} == {"CDR3"}
+    atoms = [int(r["atom"]) for r in weights if r["row"] == "1" and r["atom"]]
+    assert atoms == list(range(1, 70))  # GILGFVFTL is C49H75N9O11
+    assert {p.name for p in (out / "attention").iterdir()} == {f"{FLU}.svg", f"{FLU}.png"}
+    seen, unseen = rows(out / "binding.tsv")[:2]
+    assert float(seen["mmtool_sd_dropout"]) > 0
+    assert float(seen["mmtool_sd_spelling"]) > 0
+    assert unseen["mmtool_status"] == "unseen: no evidence"
+    assert unseen["mmtool_sd_dropout"] == unseen["mmtool_score"] == ""
+    refused = mmtool(*args, "--model", model, "-o", tmp_path / "no")
+    assert refused.returncode == 2
+    assert "--attention: the model" in refused.stderr
+    assert "--model titan" in refused.stderr
+    assert not (tmp_path / "no").exists()
 
 
 def test_pairs_of_the_table_stdin_and_json(

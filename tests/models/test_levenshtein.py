@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from mmtool.models.tcr.levenshtein import PairIndex, smallest
+from mmtool.models.tcr.levenshtein import PairIndex, shares, smallest
 
 _WORD = st.text("CASG", min_size=1, max_size=6)
 _PAIRS = st.lists(st.tuples(_WORD, _WORD, st.integers(0, 1)), min_size=1, max_size=25)
@@ -18,7 +18,7 @@ def test_share_of_positives_as_by_a_full_search(
     pairs: list[tuple[str, str, int]], queries: list[str], epitope: str, k: int
 ) -> None:
     index = PairIndex.of([p[0] for p in pairs], [p[1] for p in pairs], [p[2] for p in pairs])
-    found = index.positive_share(queries, epitope, k)
+    found = shares(index.neighbours(queries, k).of(epitope), k)
     apart = {e: Levenshtein.distance(epitope, e) for e in index.epitopes}
     for query, share in zip(queries, found, strict=True):
         ranked = sorted(

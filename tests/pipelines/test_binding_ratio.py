@@ -1,5 +1,6 @@
 """The density-ratio model: rows on their own, missing chains, more binders, file and back."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,18 @@ import torch
 from mmtool.errors import InputError
 from mmtool.models.store import resolve_model
 from mmtool.models.tcr.chain_space import PARTS
+from mmtool.pipelines.binding_knn import LevenshteinKnn
+from mmtool.pipelines.binding_model import BindingModel
 from mmtool.pipelines.binding_models import load_binding_model
 from mmtool.pipelines.binding_ratio import KernelRatio
-from mmtool.pipelines.training.tcr_bind import BindingTraining, train_binding_model
+from mmtool.pipelines.binding_titan import TitanBinding
+from mmtool.pipelines.training.tcr_card import BindingTraining
 from mmtool.pipelines.training.tcr_data import Controls, hold_out, random_splits, two_halves
 from mmtool.pipelines.training.tcr_fit import FitOptions, fit, seen_by
+from mmtool.pipelines.training.tcr_knn import NEIGHBOURS
+from mmtool.pipelines.training.tcr_recipes import RECIPES
 from mmtool.pipelines.training.tcr_tuning import START, areas
+from mmtool.pipelines.training.titan_pairs import TitanOptions
 from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
 
 V_A, V_B = ("TRAV27", "TRAV12-2", "TRAV38-2/DV8"), ("TRBV19", "TRBV7-9", "TRBV20-1")
@@ -143,7 +150,7 @@ def _table(path: Path, known: list[Binder]) -> Path:
     return path
 
 
-def _trained(tmp_path: Path, carry: str) -> KernelRatio:
+def _options(tmp_path: Path, carry: str) -> BindingTraining:
     known, controls = _world(40)
     draw = np.random.default_rng(1)
     for number, epitope in enumerate(
@@ -162,18 +169,20 @@ def _trained(tmp_path: Path, carry: str) -> KernelRatio:
     ]
     head = ("cdr3b", "v_b", "cdr3a", "v_a", "donor")
     control.write_text("\n".join("\t".join(r) for r in [head, *rows]) + "\n")
-    options = BindingTraining(
+    return BindingTraining(
         data=data, controls=control, out=tmp_path / "run", carry=(carry,), splits=1
     )
-    folder = train_binding_model(options, lambda line: None)
-    found = load_binding_model(resolve_model("tcr-bind", str(folder)), torch.device("cpu"))
-    assert isinstance(found, KernelRatio)
-    return found
+
+
+def _trained(tmp_path: Path, recipe: str) -> BindingModel:
+    folder = RECIPES[recipe](_options(tmp_path, "IEDB"), lambda line: None)
+    return load_binding_model(resolve_model("tcr-bind", str(folder)), torch.device("cpu"))
 
 
 @pytest.mark.slow
 def test_a_trained_model_comes_back_from_its_folder(tmp_path: Path) -> None:
-    model = _trained(tmp_path, "IEDB")
+    model = _trained(tmp_path, "kernel-ratio")
+    assert isinstance(model, KernelRatio)
     carried = [b for b in model.binders if b.receptor.usable]
     assert {b.epitope for b in carried} == set(EPITOPES)
     assert {b.source for b in carried} == {"IEDB"}
@@ -183,6 +192,50 @@ def test_a_trained_model_comes_back_from_its_folder(tmp_path: Path) -> None:
     rows = [_receptor(draw, "RSS", 0) for _ in range(10)] + [_receptor(draw) for _ in range(30)]
     score = model.score(rows, EPITOPES).score[:, 0]
     assert areas(score, np.arange(40) < 10)[0] > 0.9
+
+
+@pytest.mark.slow
+def test_trained_neighbours_are_those_that_may_be_carried(tmp_path: Path) -> None:
+    model = _trained(tmp_path, "knn")
+    assert isinstance(model, LevenshteinKnn)
+    assert model.k in NEIGHBOURS
+    assert {b.source for b in model.binders} == {"IEDB"}
+    assert set(model.epitopes) == set(EPITOPES)
+    assert all(b.receptor.usable and b.reference for b in model.binders)
+    card = json.loads((tmp_path / "run/model/card.json").read_text())
+    assert {m["baseline"]["name"] for m in card["metrics"]} == {"nearest binder"}
+    assert "--recipe knn" in card["training"]["command"]
+
+
+@pytest.mark.slow
+def test_a_trained_titan_comes_back_from_its_folder(tmp_path: Path) -> None:
+    how = TitanOptions(spelling="letters", filters=4, attention=4, dense=(8,), epochs=2, batch=32)
+    options = replace(_options(tmp_path, "IEDB"), titan=how)
+    folder = RECIPES["titan"](options, lambda line: None)
+    model = load_binding_model(resolve_model("tcr-bind", str(folder)), torch.device("cpu"))
+    assert isinstance(model, TitanBinding)
+    assert set(model.epitopes) > set(EPITOPES)
+    assert {b.source for b in model.binders} == {"IEDB"}
+    draw = np.random.default_rng(9)
+    scores = model.score([_receptor(draw) for _ in range(20)], EPITOPES)
+    assert np.isfinite(scores.score).all()
+    assert np.isfinite(scores.percentile).all()
+    tuned = replace(
+        options, out=tmp_path / "tuned", start=str(folder), titan=replace(how, tunable=6, epochs=1)
+    )
+    again = load_binding_model(
+        resolve_model("tcr-bind", str(RECIPES["titan"](tuned, lambda line: None))),
+        torch.device("cpu"),
+    )
+    assert isinstance(again, TitanBinding)
+    for name, tensor in model.network.epitope.named_parameters():
+        assert torch.equal(tensor, again.network.epitope.get_parameter(name))
+
+
+def test_neighbours_need_a_collection_that_may_be_carried(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no binder of NOWHERE") as error:
+        RECIPES["knn"](_options(tmp_path, "NOWHERE"), lambda line: None)
+    assert "--carry" in error.value.hint
 
 
 def test_no_publication_is_held_out_in_both_halves() -> None:

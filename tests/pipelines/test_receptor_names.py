@@ -107,3 +107,27 @@ def test_changes_name_their_column() -> None:
         "aminoAcid: assirssyeqy -> ASSIRSSYEQY",
         "aminoAcid: ASSIRSSYEQY -> CASSIRSSYEQYF",
     ]
+
+
+NUCLEOTIDES = "TGTGCCAGCAGTATTAGGTCTTCGTACGAGCAGTACTTC"
+
+
+@pytest.mark.parametrize(
+    ("text", "cdr3", "reason"),
+    [
+        (NUCLEOTIDES, "CASSIRSSYEQYF", ""),
+        (NUCLEOTIDES.lower(), "CASSIRSSYEQYF", ""),
+        (NUCLEOTIDES[3:-3], "CASSIRSSYEQYF", ""),  # between the anchors
+        (NUCLEOTIDES + "A", "", "out of frame"),
+        (NUCLEOTIDES.replace("AGCAGT", "AGCTAA"), "", "stop codon"),
+        (NUCLEOTIDES.replace("AGCAGT", "AGCNNN"), "", "unknown residue X"),
+        (NUCLEOTIDES * 4, "", "junction of 52 residues, at most 32 are known"),
+        ("TGTGCCTTC", "", "junction of 3 residues, 6 to 32 are known"),
+    ],
+)
+def test_a_junction_of_nucleotides_is_translated(text: str, cdr3: str, reason: str) -> None:
+    found = clean_chain(RawChain("B", "TRBV19", "TRBJ2-7", text, cdr3_name="junction"))
+    assert (found.cdr3, found.reason) == (cdr3, reason)
+    if cdr3:
+        assert found.changes[0].kind == "translated"
+        assert f"{len(text)} nucleotides" in found.changes[0].text

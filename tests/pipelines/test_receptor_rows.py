@@ -137,3 +137,25 @@ def test_flags_of_airr_and_short_rows(tmp_path: Path) -> None:
 def test_a_header_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no rows under the header"):
         read(tmp_path, "v_call\tjunction_aa\n")
+
+
+def test_an_airr_table_of_nucleotides_alone(tmp_path: Path) -> None:
+    path = tmp_path / "airr.tsv"
+    junction = "TGTGCCAGCAGTATTAGGTCTTCGTACGAGCAGTACTTC"
+    path.write_text(
+        f"sequence_id\tv_call\tj_call\tjunction\na\tTRBV19*01\tTRBJ2-7*01\t{junction}\n"
+        f"b\tTRBV19*01\tTRBJ2-7*01\t{junction}A\n"
+    )
+    table = ReceptorTable.open(path)
+    first, second = table.rows()
+    assert table.notes == ["read as AIRR Rearrangement"]
+    assert first.receptor.cdr3_b == "CASSIRSSYEQYF"
+    assert any("junction: 39 nucleotides" in change.text for change in first.changes)
+    assert second.reason == "out of frame"
+    path.write_text(
+        path.read_text()
+        .replace("junction\n", "junction\tjunction_aa\n", 1)
+        .replace("TTC\n", "TTC\tCASSLLLYEQYF\n", 1)
+    )
+    first, _ = ReceptorTable.open(path).rows()
+    assert first.receptor.cdr3_b == "CASSLLLYEQYF"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from mmtool.models.tcr.reference import pack
+from mmtool.pipelines.binding_titan import titan_tensors
+from mmtool.pipelines.training.titan import train_titan, uncalibrated
+from mmtool.pipelines.training.titan_pairs import TitanOptions
 from mmtool.receptors import Binder, Receptor
 
 FLU, CMV, EBV = "GILGFVFTL", "NLVPMVATV", "GLCTLVAML"
@@ -36,18 +42,32 @@ KNOWN = (
 
 def write_knn(folder: Path, binders: Sequence[Binder] = KNOWN, **config: object) -> Path:
     """A folder ``knn`` in ``folder`` with config, card and weights."""
-    target = folder / "knn"
-    target.mkdir()
-    save_file(pack(binders), target / "model.safetensors")
     settings = {"network": "levenshtein_knn", "k": 3, "few": 3, "seed": 0} | config
-    (target / "config.json").write_text(json.dumps(settings))
+    return _write(folder / "knn", settings, pack(binders))
+
+
+def write_titan(folder: Path) -> Path:
+    """A folder ``titan`` in ``folder``: a network that was trained for one epoch."""
+    options = TitanOptions(filters=4, attention=4, dense=(8,), epochs=1, least=1, batch=4)
+    network = train_titan(KNOWN, options)
+    plain = uncalibrated(network, options, {FLU: 3, CMV: 2}, few=3)
+    quantiles = torch.linspace(-1, 1, 11).repeat(2, 1)
+    config = dict(plain.config) | {"quantiled": [FLU, CMV]}
+    model = replace(plain, config=config, controls=quantiles, binders=KNOWN)
+    return _write(folder / "titan", config, titan_tensors(model) | pack(KNOWN))
+
+
+def _write(target: Path, config: Mapping[str, object], tensors: Mapping[str, Tensor]) -> Path:
+    target.mkdir()
+    save_file(dict(tensors), target / "model.safetensors")
+    (target / "config.json").write_text(json.dumps(config))
     names = ("model.safetensors", "config.json")
     hashes = {n: hashlib.sha256((target / n).read_bytes()).hexdigest() for n in names}
     card = {
         "task": "tcr-bind",
-        "name": "knn",
+        "name": target.name,
         "version": "1.0",
-        "summary": "Nearest neighbours.",
+        "summary": "Of a handful of binders.",
         "licence": "Apache-2.0",
         "use": "any",
         "data": [{"name": "x", "source": "here", "licence": "CC0", "use": "any", "n": 7}],

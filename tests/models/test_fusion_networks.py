@@ -135,7 +135,7 @@ def test_co_attention_shares_one_whole_among_the_tiles() -> None:
 @pytest.mark.parametrize("method", ["mcat", "motcat", "cmta"])
 def test_the_map_is_over_the_tokens_that_are_there(method: str) -> None:
     network, given = _network(method), parts()
-    weights = network(given).trace["map"]
+    weights = network(given).trace["map"].detach()
     asking, asked = sides(LAYOUT)
     assert (asking, asked) == (["clinical", "rna.v2"], ["keys", "tiles"])
     assert weights.shape == (6, 1, 5, 10)

@@ -34,7 +34,8 @@ def owners(
 
     With a table, a slide belongs to the patient whose row names it. Without, its name is the
     patient's id, or begins with the id and goes on with no letter or digit, as TCGA's barcodes
-    do; of several such ids the longest counts.
+    do; of several such ids the longest counts. Letters are compared as they are written, and where
+    that gives no patient, in any case, unless two ids differ by that alone.
 
     Args:
         names: Of the slides, without folder and ending.
@@ -70,11 +71,17 @@ def bare(name: str) -> str:
 
 
 def _by_beginning(names: Sequence[str], ids: Sequence[str]) -> list[str | None]:
-    known = set(ids)
+    known = {i: i for i in ids}
+    folded = {i.casefold(): i for i in ids}
+    if len(folded) < len(known):
+        folded = {}
     out: list[str | None] = []
     for name in names:
         ends = [len(name), *(k for k in range(len(name) - 1, 0, -1) if not name[k].isalnum())]
-        out.append(next((name[:end] for end in ends if name[:end] in known), None))
+        begins = [name[:end] for end in ends]
+        found = next((known[b] for b in begins if b in known), None)
+        other = (folded[b.casefold()] for b in begins if b.casefold() in folded)
+        out.append(found if found is not None else next(other, None))
     return out
 
 

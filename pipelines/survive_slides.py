@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmtool.io.limits import Limits
+from mmtool.io.readers.patient_table import is_missing
 from mmtool.pipelines.slide_bags import block_of
 from mmtool.pipelines.slide_encoding import Tiling, bags_of
 from mmtool.pipelines.survive_tables import Patients
 
 SLIDES = "slides"  # name of the block
+_COLUMNS = ("slide_id", "slide", "slides")
 TILES = "tiles"  # folder in the output that keeps the features of slides
 
 
@@ -56,6 +58,7 @@ def with_slides(patients: Patients, options: SlideOptions, out: Path, limits: Li
         patients.ids,
         cache=options.cache or out / TILES,
         tiling=Tiling(mpp=options.mpp),
+        table=_named(patients),
         limits=limits,
     )
     block = block_of(bags, SLIDES)
@@ -64,3 +67,14 @@ def with_slides(patients: Patients, options: SlideOptions, out: Path, limits: Li
     if without:
         notes.append(f"{options.folder.name}: {without} patients have no slide in it")
     return replace(patients, blocks={**patients.blocks, SLIDES: block}, notes=tuple(notes))
+
+
+def _named(patients: Patients) -> dict[str, list[str]] | None:
+    """Patient -> slides, of the table's column of slides, parted by semicolons; None without it."""
+    columns = {name.strip().lower(): cells for name, cells in patients.clinical.items()}
+    cells = next((columns[name] for name in _COLUMNS if name in columns), None)
+    if cells is None:
+        return None
+    parts = zip(patients.ids, cells, strict=True)
+    named = {i: [p.strip() for p in cell.split(";") if not is_missing(p)] for i, cell in parts}
+    return {i: slides for i, slides in named.items() if slides}

@@ -205,6 +205,17 @@ def test_features_of_slides_are_one_more_block(mmtool, trained: Path, tmp_path: 
         "there already"
         in mmtool("survive", *args, "--model", tmp_path / "run/model", "-o", out, "--resume").stderr
     )
+    named = tmp_path / "named.csv"
+    head = list(table[0])
+    lines = [",".join([*(r[c] for c in head), f"{table[0][name]}.npy"]) for r in table[:1]]
+    named.write_text("\n".join([",".join([*head, "slide_id"]), *lines]) + "\n")
+    done = mmtool(
+        *("survive", named, "--slides", features, "--model", tmp_path / "run/model"),
+        *("-o", tmp_path / "one"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "one/risk.tsv")[0]["modalities"] == "clinical,slides"
+    assert "belong to none" in done.stderr
     next(features.iterdir()).unlink()
     again = mmtool("survive", *args, "--model", tmp_path / "run/model", "-o", out, "--resume")
     assert "there already" not in again.stderr

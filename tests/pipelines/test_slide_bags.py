@@ -19,6 +19,11 @@ def test_names_begin_with_the_id_of_their_patient() -> None:
     assert found.notes == ("2 slides belong to none of the patients: P12, other",)
 
 
+def test_case_counts_only_where_two_ids_differ_by_it() -> None:
+    assert owners(["tcga-05-4244-01z"], ["TCGA-05-4244"]).slides == ((0,),)
+    assert owners(["Ab-1", "aB", "x"], ["ab", "Ab"]).slides == ((), (0,))
+
+
 def test_a_table_says_whose_a_slide_is() -> None:
     table = {"a": ["one.svs", "two"], "b": ["three.svs"]}
     found = owners(["two", "one", "four"], ["b", "a"], table)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmtool.models.store import list_models, resolve_model, roots
+from mmtool.models.survival.stack import Stack
 from mmtool.pipelines.survive_model import load_survive_model
 from mmtool.survival import Block, Cohort
 
@@ -26,7 +27,8 @@ def test_shipped(name: str) -> None:
     assert metric["baseline"]["name"] == "clinical columns alone"
     model = load_survive_model(files)
     assert model.unit == "months"
-    expert = model.stack.experts[0]
+    assert isinstance(model.predictor, Stack)
+    expert = model.predictor.experts[0]
     assert expert.name == "clinical"
     assert set(expert.columns) <= set(model.schema.names())
     values = np.full((3, len(expert.columns)), np.nan, np.float32)
@@ -34,6 +36,6 @@ def test_shipped(name: str) -> None:
     values[:, stage] = (1, 2, 3) if "stage" in expert.columns[stage] else (40, 60, 80)
     there = np.ones(3, np.bool_)
     block = Block("clinical", "clinical", expert.columns, values, there)
-    prediction = model.stack.predict(Cohort(("a", "b", "c"), {"clinical": block}))
+    prediction = model.predictor.predict(Cohort(("a", "b", "c"), {"clinical": block}))
     assert (np.diff(prediction.risk) > 0).all()
     assert ((prediction.survival >= 0) & (prediction.survival <= 1)).all()

@@ -144,7 +144,7 @@ class TitanBinding:
         """What the network looked at in each pair; None without a beta junction."""
         out: list[PairAttention | None] = [None] * len(receptors)
         text = self._spell(epitope)
-        for rows, pairs in self._pairs(receptors, text):
+        for rows, _, pairs in self._pairs(receptors, [text]):
             for place, row in enumerate(rows):
                 out[row] = self._told(receptors[row], text, pairs, place)
         return out
@@ -174,23 +174,32 @@ class TitanBinding:
 
     def _raw(self, receptors: Sequence[Receptor], spelled: Sequence[str]) -> NDArray[np.float32]:
         out = np.full((len(receptors), len(spelled)), np.nan, np.float32)
-        for column, text in enumerate(spelled):
-            for rows, pairs in self._pairs(receptors, text):
-                out[rows, column] = pairs.logit.cpu().numpy()
+        for rows, column, pairs in self._pairs(receptors, spelled):
+            out[rows, column] = pairs.logit.cpu().numpy()
         return out
 
-    def _pairs(self, receptors: Sequence[Receptor], text: str) -> Iterator[tuple[list[int], Pairs]]:
-        """The receptors that have an answer, some at a time, each with one epitope."""
-        numbers = epitope_numbers(text, self.config["spelling"])
-        if len(numbers) > epitope_length(self.config["spelling"]):
-            return
+    def _pairs(
+        self, receptors: Sequence[Receptor], spelled: Sequence[str]
+    ) -> Iterator[tuple[list[int], int, Pairs]]:
+        """The receptors that have an answer, some at a time, each with one of the epitopes.
+
+        Each receptor and each epitope is encoded once.
+        """
+        spelling = self.config["spelling"]
         with torch.inference_mode():
-            epitope = self.network.encode_epitopes(padded([numbers]).to(self.device))
+            epitopes: dict[int, Encoded] = {}
+            for column, text in enumerate(spelled):
+                numbers = epitope_numbers(text, spelling)
+                if len(numbers) <= epitope_length(spelling):
+                    tokens = padded([numbers]).to(self.device)
+                    epitopes[column] = self.network.encode_epitopes(tokens)
             for rows, encoded in self._encoded(receptors):
                 for begin in range(0, len(rows), _PAIRS):
                     some = torch.arange(begin, min(begin + _PAIRS, len(rows)), device=self.device)
-                    pairs = self.network(encoded.take(some), epitope.take(torch.zeros_like(some)))
-                    yield [rows[i] for i in some.tolist()], pairs
+                    own, zeros = encoded.take(some), torch.zeros_like(some)
+                    for column, epitope in epitopes.items():
+                        pairs = self.network(own, epitope.take(zeros))
+                        yield [rows[i] for i in some.tolist()], column, pairs
 
     def _encoded(self, receptors: Sequence[Receptor]) -> Iterator[tuple[list[int], Encoded]]:
         rows = [i for i, r in enumerate(receptors) if r.cdr3_b]

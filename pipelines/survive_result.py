@@ -119,10 +119,11 @@ class SurviveRun:
         return ",".join(used), "complete" if not absent else f"without {absent} modalities"
 
     def _write_curves(self, path: Path) -> None:
-        times = self.prediction.times
-        if len(times) > _CURVE_POINTS:
-            times = times[np.linspace(0, len(times) - 1, _CURVE_POINTS).round().astype(int)]
-        survival = self.model.predictor.survival_at(self.cohort, times)
+        last = len(self.prediction.times) - 1
+        places = np.arange(last + 1)
+        if last >= _CURVE_POINTS:
+            places = np.linspace(0, last, _CURVE_POINTS).round().astype(int)
+        times, survival = self.prediction.times[places], self.prediction.survival[:, places]
         low, high = self.model.predictor.intervals(self.cohort, times)
         rows = [
             (patient, _told(t), _told(survival[i, k], 4), _told(low[i, k], 4), _told(high[i, k], 4))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmtool import __version__
-from mmtool.errors import InputError, UsageError
+from mmtool.errors import UsageError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.signatures import read_signatures
 from mmtool.models.store import ModelFiles, list_models, resolve_model
@@ -19,8 +19,9 @@ from mmtool.pipelines.survive_model import SurviveModel, load_survive_model
 from mmtool.pipelines.survive_result import SurviveRun
 from mmtool.pipelines.survive_slides import SlideOptions, with_slides
 from mmtool.pipelines.survive_tables import TableOptions, named_path, read_patients
-from mmtool.pipelines.task import ItemResult, model_facts
+from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
 
+_HINT = "give a table of patients"
 COLUMNS = ("omics",)  # options that a row of a sample sheet may set
 _COHORT = "tcga-"  # shipped models are named after their cohort
 
@@ -107,12 +108,12 @@ class SurviveTask:
         """Hash over the tables, the options and the weights."""
         options = self._of(item)
         known: dict[str, Any] = asdict(options)
-        known["table"] = _sha256(item.inputs[0])
+        known["table"] = input_sha256(item.inputs[0], _HINT)
         named = [named_path(given) for given in options.omics]
-        known["omics"] = [(name, _sha256(path)) for name, path in named]
+        known["omics"] = [(name, input_sha256(path, _HINT)) for name, path in named]
         known["slides"] = options.slides.state()
         signatures = options.signatures
-        known["signatures"] = None if signatures is None else _sha256(signatures)
+        known["signatures"] = None if signatures is None else input_sha256(signatures, _HINT)
         known["model_files"] = self._model_files().card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -150,7 +151,7 @@ class SurviveTask:
         files = [item.inputs[0], *(named_path(g)[1] for g in options.omics), options.signatures]
         return ItemResult(
             summary=summary,
-            inputs_sha256={str(p): _sha256(p) for p in files if p is not None},
+            inputs_sha256={str(p): input_sha256(p, _HINT) for p in files if p is not None},
             error=run.failure(),
         )
 
@@ -160,13 +161,3 @@ def _from(folder: Path, given: str) -> str:
     name, path = named_path(given)
     there = folder / path
     return f"{name}={there}" if not path.exists() and there.exists() else given
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(
-            f"{path}: can't be read ({type(error).__name__})", "give a table of patients"
-        ) from error

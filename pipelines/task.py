@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mmtool.errors import MMToolError
+from mmtool.errors import InputError, MMToolError
 from mmtool.models.store import ModelFiles
 from mmtool.pipelines.samplesheet import BatchItem
 
@@ -69,3 +70,20 @@ class Foreseeing(Task, Protocol):
         Called after :meth:`load`.
         """
         ...
+
+
+def input_sha256(path: Path, hint: str) -> str:
+    """Hash of an input file.
+
+    Args:
+        path: The file.
+        hint: What to give in its place.
+
+    Raises:
+        InputError: It can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({type(error).__name__})", hint) from error

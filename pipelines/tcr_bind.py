@@ -24,10 +24,11 @@ from mmtool.pipelines.binding_outside import resolve_binding_model
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.receptor_rows import ReceptorTable
 from mmtool.pipelines.samplesheet import BatchItem
-from mmtool.pipelines.task import ItemResult, model_facts
+from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
 from mmtool.pipelines.tcr_bind_result import BindingRun
 from mmtool.pipelines.user_binders import read_binders
 
+_HINT = "give a table of receptors"
 COLUMNS = ("epitope", "epitope_column", "hla")  # options that a row of a sample sheet may set
 
 
@@ -130,10 +131,10 @@ class BindTask:
         options = self._of(item)
         known: dict[str, Any] = asdict(options)
         known.pop("device")  # the same result is promised whatever computes it
-        known["table"] = _sha256(item.inputs[0])
+        known["table"] = input_sha256(item.inputs[0], _HINT)
         for name in ("epitopes", "reference"):
             path = getattr(options, name)
-            known[name] = None if path is None else _sha256(path)
+            known[name] = None if path is None else input_sha256(path, _HINT)
         known["model_files"] = self._model_files().card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -179,7 +180,7 @@ class BindTask:
         summary["notes"] = [*summary["notes"], *self._notes]
         return ItemResult(
             summary=summary,
-            inputs_sha256={str(p): _sha256(p) for p in files if p is not None},
+            inputs_sha256={str(p): input_sha256(p, _HINT) for p in files if p is not None},
             error=run.failure(),
         )
 
@@ -209,13 +210,3 @@ class BindTask:
             f"{table.text.path}: no epitope is given, and no one column of it holds them",
             "give --epitope GILGFVFTL, --epitopes FILE, --scan or --epitope-column NAME",
         )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(
-            f"{path}: can't be read ({type(error).__name__})", "give a table of receptors"
-        ) from error

@@ -48,7 +48,7 @@ SUPPORTED = (
 )
 
 
-def _decode_frame(frame: bytes, syntax: str, bits: int) -> NDArray[Any]:
+def decode_frame(frame: bytes, syntax: str, bits: int) -> NDArray[Any]:
     if syntax in _JPEG2000:
         return imagecodecs.jpeg2k_decode(frame, numthreads=1)
     if syntax in (JPEGLSLossless, JPEGLSNearLossless):
@@ -79,7 +79,7 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
         if count == frames:
             raise ValueError("more frames than promised")
-        image = _decode_frame(frame, syntax, int(dataset.BitsAllocated))
+        image = decode_frame(frame, syntax, int(dataset.BitsAllocated))
         if image.shape != shape:
             raise ValueError(f"a frame of {image.shape} where {shape} was promised")
         if image.dtype.itemsize == dtype.itemsize:

@@ -80,7 +80,7 @@ def frames_of(
                 raise InputError(f"{file.path}: decodes to {data.shape}, not {shape}", "")
         else:
             data = _native(file, limits)
-        yield file, _stored_bits(data, file.dataset)
+        yield file, stored_bits(data, file.dataset)
 
 
 def _syntax(dataset: Dataset) -> Any:
@@ -117,7 +117,7 @@ def _native(file: DicomFile, limits: Limits) -> NDArray[Any]:
         ) from None
 
 
-def _stored_bits(data: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+def stored_bits(data: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
     """Clear bits above BitsStored: old files keep overlays there."""
     allocated, stored = int(dataset.BitsAllocated), int(dataset.get("BitsStored") or 0)
     native = data.astype(data.dtype.newbyteorder("="), copy=False)

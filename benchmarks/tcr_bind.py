@@ -1,10 +1,13 @@
 """`mmtool tcr-bind` beside SCEPTR, tcrdist3 and nearest neighbours on publications held out.
 
     python benchmarks/tcr_bind.py --data FOLDER -o OUT [--sceptr PYTHON] [--tcrdist3 PYTHON]
+        [--titan]
 
 FOLDER holds train.tsv.gz (known binders with epitope, reference, source, is_10x) and
 background_paired_cd8mem.tsv.gz (receptors in general, with donor). PYTHON is that of an environment
 with the peer in it: `pip install torch==2.13.0 sceptr==1.2.0`, `pip install tcrdist3==0.3`.
+`--titan` trains TITAN's network on the beta chains of the training rows with the recipe's defaults,
+which takes half an hour; it goes on from the checkpoint in OUT.
 
 Test: binders with both chains whose publication has a PubMed number from 35000000 on (2022 and
 later). Training: all other publications, less every receptor of the test (and, of rows with one
@@ -28,6 +31,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +65,8 @@ from mmtool.pipelines.training.tcr_data import (
     read_known,
 )
 from mmtool.pipelines.training.tcr_fit import FitOptions, fit
+from mmtool.pipelines.training.titan import train_titan, uncalibrated
+from mmtool.pipelines.training.titan_pairs import TitanOptions, beta_only
 from mmtool.receptors import Binder, Receptor
 
 NEWEST = 35_000_000  # PubMed numbers from here on were given in 2022 and later
@@ -172,6 +178,20 @@ def by_model(task: Task, model: BindingModel) -> Answer:
     return Answer(np.nan_to_num(scores.astype(np.float64)), time.perf_counter() - began)
 
 
+def titan_model(task: Task, seed: int, out: Path) -> BindingModel:
+    """TITAN's network as `mmtool train tcr-bind --recipe titan` makes it of the training rows."""
+    how = TitanOptions(seed=seed)
+    network = train_titan(
+        task.split.train,
+        how,
+        device=torch.device("cpu"),
+        checkpoint=out / "titan.pt",
+        tell=print_err,
+    )
+    known = Counter(b.epitope for b in beta_only(task.split.train, how))
+    return uncalibrated(network, how, known)
+
+
 def nearest_tcrdist(task: Task) -> Answer:
     """Nearest binder by tcrdist's distance on fixed places, in our own matrix products."""
     once, thrice, never = ("cdr1", "cdr2", "cdr2.5"), ("middle", "join"), ("start", "end")
@@ -268,6 +288,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--sceptr", type=Path, help="python of an environment with SCEPTR")
     parser.add_argument("--tcrdist3", type=Path, help="python of an environment with tcrdist3")
+    parser.add_argument("--titan", action="store_true", help="train and score TITAN's network")
     parser.add_argument("--positives", type=int, default=100, help="test binders of an epitope")
     parser.add_argument("--controls", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
@@ -281,6 +302,8 @@ def main() -> None:
             answers[name] = by_peer(task, python, name, options.output)
     answers["nearest by tcrdist, here"] = nearest_tcrdist(task)
     answers["Levenshtein k-NN"] = by_model(task, LevenshteinKnn({}, task.split.train))
+    if options.titan:
+        answers["TITAN's network"] = by_model(task, titan_model(task, options.seed, options.output))
     default, fewer = default_models(task, options.seed)
     answers["mmtool, the neighbours' binders"] = by_model(task, fewer)
     answers[OURS] = by_model(task, default)

@@ -11,6 +11,7 @@ import typer
 from mmtool import __version__
 from mmtool.cli.doctor import doctor
 from mmtool.cli.evaluate import evaluate_app
+from mmtool.cli.index import index
 from mmtool.cli.models import models_app
 from mmtool.cli.segment import segment
 from mmtool.cli.survive import survive
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(survive)
 app.command("tcr-bind")(tcr_bind)
+app.command()(index)
 app.command()(doctor)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")

@@ -180,12 +180,22 @@ class IndexWriter:
                     found[key] = Known(number, sha256, Stamp(*stamp))
         return found
 
-    def keys(self) -> list[tuple[str, int, str, str]]:
+    def entries(self) -> list[tuple[str, int, str, str]]:
         """Key, id (0 of a failure), path and origin of all that is known, committed."""
         with told_plainly(self.folder):
             return self._link.execute(
                 "SELECT key, id, path, origin FROM items "
                 "UNION ALL SELECT key, 0, path, origin FROM failures"
+            ).fetchall()
+
+    def of_origin(self, origin: str) -> list[tuple[str, int, str]]:
+        """Key, id (0 of a failure) and stamp of what is known to come from a table or folder."""
+        stored = (stored_path(origin, self.folder),) * 2
+        with told_plainly(self.folder):
+            return self._link.execute(
+                "SELECT key, id, stamp FROM items WHERE origin = ? "
+                "UNION ALL SELECT key, 0, stamp FROM failures WHERE origin = ?",
+                stored,
             ).fetchall()
 
     def add(self, items: Iterable[NewItem]) -> None:

@@ -119,17 +119,43 @@ def read(
     """
     with opened(path, limits) as place:
         chosen = _choose(image_series(place, limits), series, path)
-        files, notes = _unique(chosen.files)
-        check_pixels(files, str(path), limits)
-        if len(files) == 1 and int(files[0].dataset.get("NumberOfFrames") or 1) > 1:
-            planes = _frame_planes(files[0].dataset, str(path))
-        else:
-            planes = [plane_of(f.dataset, str(path)) for f in files]
-        stack = stack_planes(planes, str(path))
-        notes += refuse_or_note(stack, str(path), resample=resample_irregular)
-        on_header(_header(files, stack))
-        data = _voxels(files, stack, limits, path)
-        sha256 = _hash(files)
+        return read_series(
+            chosen,
+            path,
+            limits=limits,
+            resample_irregular=resample_irregular,
+            on_header=on_header,
+        )
+
+
+def read_series(
+    chosen: Series,
+    path: Path,
+    *,
+    limits: Limits,
+    resample_irregular: bool,
+    on_header: Callable[[ScanHeader], None] = lambda header: None,
+) -> Volume:
+    """The volume of a series whose files were found; see :func:`read`.
+
+    Args:
+        chosen: The series.
+        path: Where it lies, for messages.
+        limits: Bounds.
+        resample_irregular: As there.
+        on_header: As there.
+    """
+    files, notes = _unique(chosen.files)
+    check_pixels(files, str(path), limits)
+    if len(files) == 1 and int(files[0].dataset.get("NumberOfFrames") or 1) > 1:
+        planes = _frame_planes(files[0].dataset, str(path))
+    else:
+        planes = [plane_of(f.dataset, str(path)) for f in files]
+    stack = stack_planes(planes, str(path))
+    notes += refuse_or_note(stack, str(path), resample=resample_irregular)
+    on_header(_header(files, stack))
+    data = _voxels(files, stack, limits, path)
+    sha256 = _hash(files)
     if not stack.regular:
         data, stack = resample_stack(data, stack)
     check_shape(data.shape, str(path))

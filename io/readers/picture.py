@@ -15,7 +15,8 @@ from mmtool.errors import GeometryError, InputError, LimitError
 from mmtool.io.limits import Limits
 from mmtool.io.readers import read_volume
 from mmtool.io.readers.decoding_child import DecodingChild
-from mmtool.io.readers.dicom_files import BROKEN, image_series, is_dicom, parse
+from mmtool.io.readers.dicom import read_series
+from mmtool.io.readers.dicom_files import BROKEN, Series, image_series, is_dicom, parse
 from mmtool.io.readers.picture_dicom import dicom_facts, picture_of_frames, samples_of
 from mmtool.io.readers.picture_scale import SOFT_TISSUE, limited, reduced, windowed
 from mmtool.retrieval import Picture
@@ -118,6 +119,24 @@ class PictureReader:
             return replace(
                 picture, notes=(*picture.notes, f"{note}; its middle image stands for it")
             )
+        return picture_of_volume(volume)
+
+    def read_series(self, series: Series, path: Path) -> Picture:
+        """The volume of a DICOM series whose files were found.
+
+        Args:
+            series: Its files.
+            path: Where they lie, for messages.
+
+        Raises:
+            InputError: Broken, or no volume; the images may still be read one by one.
+        """
+        try:
+            volume = read_series(series, path, limits=self._limits, resample_irregular=True)
+        except BROKEN as error:
+            raise InputError(
+                f"{path}: broken DICOM data ({type(error).__name__})", "export it again"
+            ) from None
         return picture_of_volume(volume)
 
     def _middle_slice(self, path: Path, series: str | None) -> Picture | None:

@@ -123,7 +123,7 @@ def test_replaced_and_removed_items_are_gone_at_once_and_after_tidying(tmp_path:
         writer.add([item(3)])
         writer.remove([1, 20])
         writer.commit()
-        assert writer.keys()[-1][1] == 21
+        assert writer.entries()[-1][1] == 21
         keys = {f"a/{k}.png" for k in range(1, 19)}
         assert check_whole(folder) == keys
         with IndexReader(folder) as before:

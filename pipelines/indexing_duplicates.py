@@ -1,0 +1,90 @@
+"""Copies within an index: the same bytes, the same molecule, pictures that look the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmtool.io.index.reader import Mark
+
+MOST_BITS = 4  # of 64 in which the hashes of two pictures that look the same differ
+_BANDS = 5  # of two hashes that differ in 4 bits, one of five bands is equal
+_CROWD = 2000  # pictures with one band in common that are compared
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Two items of which one may be a copy.
+
+    Attributes:
+        first: Id of the older.
+        second: Id of the newer.
+        kind: ``same bytes``, ``same molecule``, ``same sequence`` or ``alike``.
+        bits: In which the hashes of two pictures differ; 0 for all else.
+    """
+
+    first: int
+    second: int
+    kind: str
+    bits: int = 0
+
+
+def find_duplicates(marks: Iterable[Mark]) -> list[Duplicate]:
+    """Pairs of each item with the oldest that it is a copy of; pictures with all they look like.
+
+    Items of one file, such as the rows of a table or the regions of a slide, have its hash
+    together; they are compared by what they hold.
+    """
+    known = list(marks)
+    found: dict[tuple[int, int], Duplicate] = {}
+    for kind, keys in (
+        ("same bytes", [(m.id, m.sha256) for m in known if m.kind not in _STRINGS | {"slide"}]),
+        ("same molecule", [(m.id, m.identity) for m in known if m.kind == "molecule"]),
+        ("same sequence", [(m.id, m.identity) for m in known if m.kind == "protein"]),
+    ):
+        for first, second in _equal(keys):
+            found[first, second] = Duplicate(first, second, kind)
+    hashed = [m for m in known if m.dhash and m.kind != "slide"]
+    for first, second, bits in _alike(hashed):
+        found.setdefault((first, second), Duplicate(first, second, "alike", bits))
+    return sorted(found.values(), key=lambda d: (d.first, d.second))
+
+
+_STRINGS = frozenset(("molecule", "protein"))
+
+
+def _equal(keys: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    oldest: dict[str, int] = {}
+    for number, key in keys:
+        if key:
+            first = oldest.setdefault(key, number)
+            if first != number:
+                yield first, number
+
+
+def _alike(marks: list[Mark]) -> Iterator[tuple[int, int, int]]:
+    """Pairs of pictures whose hashes differ in few bits."""
+    ids = np.array([m.id for m in marks], np.int64)
+    hashes = np.array([int(m.dhash, 16) for m in marks], np.uint64)
+    edges = [round(k * 64 / _BANDS) for k in range(_BANDS + 1)]
+    for low, high in pairwise(edges):
+        band = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        groups: dict[int, list[int]] = defaultdict(list)
+        for row, value in enumerate(band.tolist()):
+            groups[value].append(row)
+        for rows in groups.values():
+            yield from _near(np.array(rows[:_CROWD]), ids, hashes)
+
+
+def _near(
+    rows: NDArray[np.int64], ids: NDArray[np.int64], hashes: NDArray[np.uint64]
+) -> Iterator[tuple[int, int, int]]:
+    for k, row in enumerate(rows[:-1]):
+        bits = np.bitwise_count(hashes[rows[k + 1 :]] ^ hashes[row])
+        for other in np.flatnonzero(bits <= MOST_BITS):
+            yield int(ids[row]), int(ids[rows[k + 1 + other]]), int(bits[other])

@@ -156,7 +156,7 @@ def run(
         result.model = encoders.joint.name
         result.failures = writer.failures()
     with IndexReader(request.output) as reader:
-        result.duplicates = find_duplicates(reader.marks())
+        result.duplicates = find_duplicates(reader)
         _write_tables(request.output, result, reader)
         result.manifest = reader.manifest
     result.seconds["all"] = time.monotonic() - begun
@@ -298,7 +298,9 @@ class _Work:
         gone: list[int] = []
         forgotten: list[str] = []
         for key, number, path, origin in self.writer.entries():
-            lost = origin in self.search.origins and key not in self.seen
+            if key in self.seen:
+                continue
+            lost = origin in self.search.origins
             if lost or not os.path.exists(real_path(path, self.request.output)):
                 gone += [number] if number else []
                 forgotten += [] if number else [key]

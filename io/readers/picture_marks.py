@@ -51,3 +51,15 @@ def thumbnail(picture: Picture, edge: int = _EDGE) -> bytes:
         out, "JPEG", quality=_QUALITY, optimize=True
     )
     return out.getvalue()
+
+
+def likeness(first: bytes, second: bytes) -> float:
+    """Correlation of the greys of two thumbnails at 32 x 32; 0 where one is of a single grey."""
+    one, other = (_standardised(jpeg) for jpeg in (first, second))
+    return float((one * other).mean())
+
+
+def _standardised(jpeg: bytes) -> NDArray[np.float64]:
+    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        grey = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BOX), np.float64)
+    return np.asarray((grey - grey.mean()) / max(float(grey.std()), 1e-9), np.float64)

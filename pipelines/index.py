@@ -25,9 +25,9 @@ from mmtool.pipelines.indexing_sources import Candidate, Search, batches
 from mmtool.retrieval import KINDS, Kind
 
 FAILURES, DUPLICATES = "failures.tsv", "duplicates.tsv"
-_BATCH = 256  # candidates that are looked up, read and encoded together
+_BATCH = 64  # candidates that are looked up, read and encoded together
 _COMMIT_ITEMS = 2048
-_COMMIT_SECONDS = 20.0
+_COMMIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)

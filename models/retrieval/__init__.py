@@ -1,0 +1,1 @@
+"""Searching vectors: exact, and approximate where exact gets slow."""

@@ -87,12 +87,12 @@ class SurviveRun:
         at = np.array(self.horizons)
         risk = self.prediction.risk
         predictor = self.model.predictor
-        survival = predictor.survival_at(self.cohort, at)
+        survival = self.prediction.survival_at(at)
         low, high = predictor.intervals(self.cohort, at)
         reference = predictor.reference
         percentile = np.searchsorted(reference, risk, side="right") / max(1, len(reference)) * 100
         known = np.isfinite(risk)
-        median = predictor.median(self.cohort)
+        median = self.prediction.median()
         names = [f"survival_{h:g}{end}" for h in self.horizons for end in ("", "_low", "_high")]
         rows = []
         for i, patient in enumerate(self.patients.ids):

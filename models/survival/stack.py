@@ -95,21 +95,6 @@ class Stack:
         """Columns of a modality that the model looks at."""
         return self.experts[self.modalities.index(name)].columns
 
-    def survival_at(self, cohort: Cohort, times: Floats) -> Floats:
-        """(P, T) survival at any times; NaN of whom nothing is known."""
-        risk = self.predict(cohort).risk
-        out = self.joint.baseline.curves(np.nan_to_num(risk), times)
-        out[np.isnan(risk)] = np.nan
-        return out
-
-    def median(self, cohort: Cohort) -> Floats:
-        """(P,) first time at which survival is at most 0.5; infinite where it never is."""
-        risk = self.predict(cohort).risk
-        median = np.full(len(risk), np.nan)
-        known = np.isfinite(risk)
-        median[known] = self.joint.baseline.median(risk[known])
-        return median
-
     def intervals(self, cohort: Cohort, times: Floats) -> tuple[Floats, Floats]:
         """95 % intervals of survival, by leaving out one fold of the training patients at a time.
 

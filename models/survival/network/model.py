@@ -137,17 +137,6 @@ class NetworkModel:
         """Columns of a modality that the model looks at."""
         return self.tokenisers[self.modalities.index(name)].columns
 
-    def survival_at(self, cohort: Cohort, times: Floats) -> Floats:
-        """(P, T) survival at any times; NaN of whom nothing is known."""
-        return self._at(self._curves(cohort, self.members), times)
-
-    def median(self, cohort: Cohort) -> Floats:
-        """(P,) first time at which survival is at most 0.5; infinite where it never is."""
-        curves = self._curves(cohort, self.members)
-        place = (curves > 0.5).sum(axis=1)
-        found = np.append(self.bins.times, np.inf)[place]
-        return np.where(np.isnan(curves).any(axis=1), np.nan, found)
-
     def intervals(self, cohort: Cohort, times: Floats) -> tuple[Floats, Floats]:
         """95 % intervals of survival, by leaving out one member at a time.
 
@@ -174,7 +163,8 @@ class NetworkModel:
             )
             for k in range(count)
         ]
-        middle, drawn = _log_hazard(self.survival_at(cohort, times)), np.array(parted)
+        middle = _log_hazard(self._at(self._curves(cohort, self.members), times))
+        drawn = np.array(parted)
         spread = ((drawn - drawn.mean(axis=0)) ** 2).sum(axis=0)
         reach = float(stdtrit(count - 1, 0.975)) * np.sqrt((count - 1) / count * spread)
         return np.exp(-np.exp(middle + reach)), np.exp(-np.exp(middle - reach))

@@ -38,6 +38,7 @@ class SurviveOptions:
         horizons: Times at which survival is told; those of the model if empty.
         signatures: File of groups of features, for the attribution.
         top: Features told of each patient and modality.
+        explain: Methods of explanation beside the attribution.
         seed: Of the bootstrap.
     """
 
@@ -48,6 +49,7 @@ class SurviveOptions:
     horizons: tuple[float, ...] = ()
     signatures: Path | None = None
     top: int = 10
+    explain: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -153,6 +155,7 @@ class SurviveTask:
             signatures=read_signatures(options.signatures, self.limits),
             top=options.top,
             notes=(*patients.notes, *notes),
+            explain=options.explain,
         )
         summary = run.write(out, options.seed)
         files = [item.inputs[0], *(named_path(g)[1] for g in options.omics), options.signatures]

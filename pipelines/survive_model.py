@@ -65,7 +65,7 @@ class SurviveModel:
         known = {n: self.predictor.columns(n) for n in self.predictor.modalities}
         given = dict(patients.blocks)
         blocks: dict[str, Block] = {}
-        notes = []
+        notes: list[str] = []
         if CLINICAL in known:
             wanted = [c.name for c in self.schema.columns if c.kind != "ignored"]
             clinical, notes = by_other_names(patients.clinical, wanted)

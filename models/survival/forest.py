@@ -59,9 +59,26 @@ class Forest:
         trees = np.arange(len(self.column))[:, None]
         return np.asarray(self.value[trees, leaf].mean(axis=0) - self.centre, np.float64)
 
+    def shifts(self, scaled: Floats) -> Floats:
+        """(N, F) half the change of the log risk from a unit below to a unit above each value."""
+        z, out = scaled.astype(np.float32), np.zeros(scaled.shape)
+        for column in np.unique(self.column[self.column >= 0]):
+            own = np.flatnonzero((self.column == column).any(axis=1))
+            part = Forest(self.column[own], self.cut[own], self.left[own], self.value[own], 0.0)
+            share, kept = len(own) / len(self.column), z[:, column].copy()
+            for sign in (1, -1):
+                z[:, column] = kept + sign
+                out[:, column] += sign * share / 2 * part.risk(z.astype(np.float64))
+            z[:, column] = kept
+        return out
+
+    def slopes(self, width: int) -> Floats:
+        """(F,) 0: the gradient of a step function wherever it has one."""
+        return np.zeros(width)
+
     def _steps(self, scaled: Floats) -> Iterator[tuple[Indices, Indices, Indices]]:
         """Level by level the columns, nodes and nodes below, (T, N) each, on the patients' ways."""
-        z = scaled.astype(np.float32)
+        z = scaled.astype(np.float32, copy=False)
         trees = np.arange(len(self.column))[:, None]
         rows = np.arange(len(z))[None, :]
         node = np.zeros((len(self.column), len(z)), np.int64)

@@ -27,7 +27,7 @@ from mmtool.models.explainers.effects import (
 from mmtool.survival import Cohort, Floats
 
 EXACT = 6
-PAIRS = 16
+PAIRS = 8
 
 
 def explain(model: Explainable, cohort: Cohort, groups: Groups, seed: int) -> list[Effects]:

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from mmtool.cli import options as shared
-from mmtool.cli.survive import EventColumn, IdColumn, Omics, TimeColumn, parse_horizons
+from mmtool.cli.survive import (
+    EventColumn,
+    IdColumn,
+    Mpp,
+    Omics,
+    Slides,
+    Tiles,
+    TimeColumn,
+    parse_horizons,
+)
 
 
 def evaluate_survive(
@@ -21,6 +30,9 @@ def evaluate_survive(
         str, typer.Option(metavar="NAME|DIR", help="The model.", envvar="MMTOOL_MODEL")
     ],
     omics: Omics = None,
+    slides: Slides = None,
+    mpp: Mpp = None,
+    tiles: Tiles = None,
     compare: Annotated[
         list[str] | None, typer.Option(metavar="NAME|DIR", help="Another model; repeatable.")
     ] = None,
@@ -56,6 +68,7 @@ def evaluate_survive(
     from mmtool.pipelines.devices import set_threads
     from mmtool.pipelines.evaluation.survive import COLUMNS
     from mmtool.pipelines.evaluation.survive import evaluate_survive as evaluate
+    from mmtool.pipelines.survive_slides import SlideOptions
     from mmtool.pipelines.survive_tables import TableOptions
 
     set_threads(threads)
@@ -69,6 +82,7 @@ def evaluate_survive(
         tuple(omics or ()),
         [model, *(compare or [])],
         TableOptions(id_column, time, event),
+        slides=SlideOptions(slides, mpp, tiles),
         horizons=times,
         seed=seed,
         limits=Limits.from_env(),

@@ -142,6 +142,15 @@ def survive(
             min=0, help="Features told of each patient and modality.", rich_help_panel=_SAID
         ),
     ] = 10,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Explain by shap, sensitivity, saliency, masking or attention, with a deletion "
+            "test and the stability over fits; repeatable.",
+            rich_help_panel=_SAID,
+        ),
+    ] = None,
     output: shared.Output = None,
     threads: shared.Threads = None,
     seed: shared.Seed = 0,
@@ -166,10 +175,14 @@ def survive(
     """
     arguments = dict(locals())
     from mmtool.io.limits import Limits
+    from mmtool.models.explainers.effects import METHODS
     from mmtool.pipelines.survive import COLUMNS, SurviveOptions, SurviveTask, model_name
     from mmtool.pipelines.survive_slides import SlideOptions
     from mmtool.pipelines.survive_tables import TableOptions
 
+    for method in explain or ():
+        if method not in METHODS:
+            raise UsageError(f"--explain {method}: not known", f"one of {', '.join(METHODS)}")
     name = model_name(model, cohort)
     arguments |= {"model": name, "cohort": None}  # what a plan and a replay need to know
     options = SurviveOptions(
@@ -180,6 +193,7 @@ def survive(
         horizons=parse_horizons(horizons),
         signatures=signatures,
         top=top,
+        explain=tuple(explain or ()),
         seed=seed,
     )
     run_task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,7 @@ def patient_bag(slides: Sequence[SlideBag], width: int) -> PatientBag:
         np.concatenate([np.empty((0, width), np.float32), *(s.features for s in slides)]),
         np.concatenate([np.empty((0, 2), np.float32), *places]),
         np.repeat(np.arange(len(slides)), counts),
+        tuple(float("nan") if s.tile is None else float(s.tile) for s in slides),
     )
 
 
@@ -87,7 +89,7 @@ def thinned(bag: PatientBag, most: int | None, rng: np.random.Generator) -> Pati
     if most is None or len(bag) <= most:
         return bag
     kept = np.sort(rng.choice(len(bag), most, replace=False))
-    return PatientBag(bag.slides, bag.features[kept], bag.coords[kept], bag.slide[kept])
+    return replace(bag, features=bag.features[kept], coords=bag.coords[kept], slide=bag.slide[kept])
 
 
 def block_of(bags: Bags, name: str = "slides") -> Block:

@@ -38,6 +38,7 @@ class SurviveOptions:
         horizons: Times at which survival is told; those of the model if empty.
         signatures: File of groups of features, for the attribution.
         top: Features told of each patient and modality.
+        explain: Methods of explanation beside the attribution.
         seed: Of the bootstrap.
     """
 
@@ -48,6 +49,7 @@ class SurviveOptions:
     horizons: tuple[float, ...] = ()
     signatures: Path | None = None
     top: int = 10
+    explain: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -88,6 +90,7 @@ class SurviveTask:
     command: str = "survive"
     _files: ModelFiles | None = None
     _model: SurviveModel | None = None
+    _hashes: dict[Path, str] = field(default_factory=dict)
 
     def load(self) -> Mapping[str, Any]:
         """Load the model; say what it is."""
@@ -108,15 +111,21 @@ class SurviveTask:
         """Hash over the tables, the options and the weights."""
         options = self._of(item)
         known: dict[str, Any] = asdict(options)
-        known["table"] = input_sha256(item.inputs[0], _HINT)
+        known["table"] = self._sha256(item.inputs[0])
         named = [named_path(given) for given in options.omics]
-        known["omics"] = [(name, input_sha256(path, _HINT)) for name, path in named]
+        known["omics"] = [(name, self._sha256(path)) for name, path in named]
         known["slides"] = options.slides.state()
         signatures = options.signatures
-        known["signatures"] = None if signatures is None else input_sha256(signatures, _HINT)
+        known["signatures"] = None if signatures is None else self._sha256(signatures)
         known["model_files"] = self._model_files().card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    def _sha256(self, path: Path) -> str:
+        """Hash of a table; each is read for it once a run."""
+        if path not in self._hashes:
+            self._hashes[path] = input_sha256(path, _HINT)
+        return self._hashes[path]
 
     def _of(self, item: BatchItem) -> SurviveOptions:
         """Options of one item.
@@ -146,12 +155,13 @@ class SurviveTask:
             signatures=read_signatures(options.signatures, self.limits),
             top=options.top,
             notes=(*patients.notes, *notes),
+            explain=options.explain,
         )
         summary = run.write(out, options.seed)
         files = [item.inputs[0], *(named_path(g)[1] for g in options.omics), options.signatures]
         return ItemResult(
             summary=summary,
-            inputs_sha256={str(p): input_sha256(p, _HINT) for p in files if p is not None},
+            inputs_sha256={str(p): self._sha256(p) for p in files if p is not None},
             error=run.failure(),
         )
 

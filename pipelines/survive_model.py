@@ -16,6 +16,7 @@ from mmtool.models.store import ModelFiles, load_state
 from mmtool.models.survival.kinds import pack, unpack
 from mmtool.models.survival.network.model import NetworkModel
 from mmtool.models.survival.stack import Stack
+from mmtool.pipelines.clinical_names import by_other_names
 from mmtool.pipelines.survive_schema import Schema
 from mmtool.pipelines.survive_tables import CLINICAL, Patients
 from mmtool.survival import Block, Cohort, Outcome
@@ -64,8 +65,12 @@ class SurviveModel:
         known = {n: self.predictor.columns(n) for n in self.predictor.modalities}
         given = dict(patients.blocks)
         blocks: dict[str, Block] = {}
-        notes = list(self.schema.notes(patients.clinical)) if CLINICAL in known else []
+        notes: list[str] = []
         if CLINICAL in known:
+            wanted = [c.name for c in self.schema.columns if c.kind != "ignored"]
+            clinical, notes = by_other_names(patients.clinical, wanted)
+            patients = replace(patients, clinical=clinical)
+            notes += self.schema.notes(clinical)
             blocks[CLINICAL] = clinical_block(patients, self.schema)
         for name in [n for n in known if n in given]:
             blocks[name] = given.pop(name)

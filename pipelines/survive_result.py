@@ -14,9 +14,12 @@ from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import Cell, write_tsv
 from mmtool.pipelines.evaluation.survival_measures import measure_survival
 from mmtool.pipelines.survival_plots import draw_calibration, draw_km, risk_cuts
+from mmtool.pipelines.survive_explain import write_explanations
 from mmtool.pipelines.survive_model import SurviveModel
 from mmtool.pipelines.survive_outcomes import in_unit, usable
+from mmtool.pipelines.survive_slides import SLIDES
 from mmtool.pipelines.survive_tables import Patients
+from mmtool.pipelines.survive_tiles import TopTiles
 from mmtool.survival import Cohort, Floats, Outcome, Prediction
 
 _CURVE_POINTS = 100
@@ -39,6 +42,7 @@ class SurviveRun:
         signatures: Group of features -> their names.
         top: Features told of each patient.
         notes: Sentences for the user.
+        explain: Methods of explanation beside the attribution.
     """
 
     model: SurviveModel
@@ -49,17 +53,35 @@ class SurviveRun:
     signatures: Mapping[str, frozenset[str]]
     top: int
     notes: tuple[str, ...]
+    explain: tuple[str, ...] = ()
 
     def write(self, out: Path, seed: int) -> dict[str, Any]:
         """Write all files; give what is to be said of them."""
         self._write_risks(out / "risk.tsv")
         self._write_curves(out / "curves.tsv")
         columns = ("patient_id", "level", "modality", "name", "value", "contribution")
-        write_tsv(out / "attribution.tsv", columns, self._attributions())
+        tiles = None if self.patients.bags is None else TopTiles(self.patients.bags, self.top)
+        write_tsv(out / "attribution.tsv", columns, self._attributions(tiles))
+        if tiles is not None:
+            tiles.write(out)
         if self.patients.unmatched:
             rows = [(u.table, u.name, u.reason) for u in self.patients.unmatched]
             write_tsv(out / "unmatched.tsv", ("table", "name", "reason"), rows)
-        return self.summary() | self._measured(out, seed)
+        explained = self._explained(out, seed)
+        measured = self._measured(out, seed)
+        notes = [*measured.pop("notes", self.notes), *explained.pop("notes", ())]
+        return self.summary() | measured | explained | {"notes": notes}
+
+    def _explained(self, out: Path, seed: int) -> dict[str, Any]:
+        """Explanations that are asked for, tested."""
+        if not self.explain or not np.isfinite(self.prediction.risk).any():
+            return {}
+        facts, notes = write_explanations(
+            *(out / "explanation.tsv", self.explain, self.model, self.cohort, self.signatures),
+            top=self.top,
+            seed=seed,
+        )
+        return {"explanations": facts, "notes": notes}
 
     def summary(self) -> dict[str, Any]:
         """Counts and notes for ``run.json``."""
@@ -87,12 +109,12 @@ class SurviveRun:
         at = np.array(self.horizons)
         risk = self.prediction.risk
         predictor = self.model.predictor
-        survival = predictor.survival_at(self.cohort, at)
+        survival = self.prediction.survival_at(at)
         low, high = predictor.intervals(self.cohort, at)
         reference = predictor.reference
         percentile = np.searchsorted(reference, risk, side="right") / max(1, len(reference)) * 100
         known = np.isfinite(risk)
-        median = predictor.median(self.cohort)
+        median = self.prediction.median()
         names = [f"survival_{h:g}{end}" for h in self.horizons for end in ("", "_low", "_high")]
         rows = []
         for i, patient in enumerate(self.patients.ids):
@@ -133,14 +155,22 @@ class SurviveRun:
         ]
         write_tsv(path, ("patient_id", "time", "survival", "low", "high"), rows)
 
-    def _attributions(self) -> Iterator[tuple[Cell, ...]]:
+    def _attributions(self, tiles: TopTiles | None) -> Iterator[tuple[Cell, ...]]:
         for start in range(0, len(self.cohort), _CHUNK):
             rows = range(start, min(start + _CHUNK, len(self.cohort)))
             some = self.cohort.subset(rows)
             parts = {n: self.model.predictor.contributions(some, n) for n in self._modalities()}
+            effects = self._tile_effects(some) if tiles is not None else None
             for row in rows:
                 own = {n: (columns, x[row - start]) for n, (columns, x) in parts.items()}
                 yield from self._attribution(row, own)
+                if tiles is not None and effects is not None:
+                    yield from tiles.rows(row, self.patients.ids[row], effects[row - start])
+
+    def _tile_effects(self, cohort: Cohort) -> list[Floats] | None:
+        if SLIDES not in self._modalities() or cohort.blocks[SLIDES].tiles is None:
+            return None
+        return self.model.predictor.tile_effects(cohort, SLIDES)
 
     def _attribution(
         self, row: int, parts: Mapping[str, tuple[Sequence[str], Floats]]

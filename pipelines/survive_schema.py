@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mmtool.errors import ModelError
 from mmtool.io.readers.patient_table import is_missing
+from mmtool.pipelines.clinical_names import word_of_sex
 from mmtool.pipelines.survive_orders import ORDERS, order_of, place_in, plain_word
 
 ColumnKind = Literal["numeric", "ordinal", "binary", "categorical", "ignored"]
@@ -64,8 +65,10 @@ class Column:
         elif self.kind == "ordinal":
             values = [float("nan") if is_missing(c) else place_in(self.order, c) for c in cells]
         else:
-            places = {level: float(i) for i, level in enumerate(self.levels)}
-            values = [places.get(_word(c), float("nan")) for c in cells]
+            sexes = {word_of_sex(level) for level in self.levels} == {"male", "female"}
+            same: Callable[[str], str] = word_of_sex if sexes else str
+            places = {same(level): float(i) for i, level in enumerate(self.levels)}
+            values = [places.get(same(_word(c)), float("nan")) for c in cells]
         return np.array(values, np.float32)[:, None]
 
     def _one_hot(self, cells: Sequence[str]) -> NDArray[np.float32]:

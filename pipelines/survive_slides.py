@@ -66,7 +66,8 @@ def with_slides(patients: Patients, options: SlideOptions, out: Path, limits: Li
     without = int((~block.present).sum())
     if without:
         notes.append(f"{options.folder.name}: {without} patients have no slide in it")
-    return replace(patients, blocks={**patients.blocks, SLIDES: block}, notes=tuple(notes))
+    blocks = {**patients.blocks, SLIDES: block}
+    return replace(patients, blocks=blocks, bags=bags, notes=tuple(notes))
 
 
 def _named(patients: Patients) -> dict[str, list[str]] | None:

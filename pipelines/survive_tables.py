@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmtool.bags import Bags
 from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.outcome_columns import (
@@ -76,6 +77,7 @@ class Patients:
         groups: (P,) what must stay on one side of a split, or None.
         notes: Sentences for the user.
         unmatched: Names that stand in one table only.
+        bags: Slides and tiles of the block of slides, or None.
     """
 
     ids: tuple[str, ...]
@@ -87,6 +89,7 @@ class Patients:
     groups: NDArray[np.str_] | None
     notes: tuple[str, ...]
     unmatched: tuple[Unmatched, ...]
+    bags: Bags | None = None
 
 
 def read_patients(

@@ -61,6 +61,21 @@ class Expert:
             total += factor * part.risk(scaled)
         return total - self.shift
 
+    def shifts(self, values: NDArray[np.float32]) -> Floats:
+        """(P, F) change of the standardised risk by one sd of each column, trees included."""
+        scaled = self.scaler(values)
+        total = np.zeros(scaled.shape)
+        for factor, part in zip(self.factors, self.parts, strict=True):
+            total += factor * part.shifts(scaled)
+        return total
+
+    def slopes(self) -> Floats:
+        """(F,) gradient of the standardised risk by each scaled column."""
+        total = np.zeros(len(self.columns))
+        for factor, part in zip(self.factors, self.parts, strict=True):
+            total += factor * part.slopes(len(self.columns))
+        return total
+
     def contributions(self, values: NDArray[np.float32]) -> Floats:
         """(P, F) what each column adds to the standardised risk, but for a constant."""
         scaled = self.scaler(values)

@@ -8,6 +8,7 @@ risks over bootstrap samples and random columns (Breiman 2001, 10.1023/A:1010933
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from mmtool.models.survival.statistics.breslow import breslow
 from mmtool.survival import Floats, Outcome
 
+Indices = NDArray[np.int64]
 TREES = 100
 _BINS = 32
 _LEAF = 15  # patients of the bootstrap sample
@@ -53,24 +55,30 @@ class Forest:
 
     def risk(self, scaled: Floats) -> Floats:
         """(N,) log risk of (N, F) scaled values; 0 for the average training patient."""
-        z = scaled.astype(np.float32)
+        *_, (_, _, leaf) = self._steps(scaled)
         trees = np.arange(len(self.column))[:, None]
-        rows = np.arange(len(z))[None, :]
-        node = np.zeros((len(self.column), len(z)), np.int64)
-        for _ in range(_DEPTH):
-            column = self.column[trees, node]
-            right = z[rows, np.maximum(column, 0)] > self.cut[trees, node]
-            node = np.where(column < 0, node, self.left[trees, node] + right)
-        return np.asarray(self.value[trees, node].mean(axis=0) - self.centre, np.float64)
+        return np.asarray(self.value[trees, leaf].mean(axis=0) - self.centre, np.float64)
 
-    def contributions(self, scaled: Floats) -> Floats:
-        """(N, F) the steps in log risk at each column's splits.
+    def shifts(self, scaled: Floats) -> Floats:
+        """(N, F) half the change of the log risk from a unit below to a unit above each value."""
+        z, out = scaled.astype(np.float32), np.zeros(scaled.shape)
+        for column in np.unique(self.column[self.column >= 0]):
+            own = np.flatnonzero((self.column == column).any(axis=1))
+            part = Forest(self.column[own], self.cut[own], self.left[own], self.value[own], 0.0)
+            share, kept = len(own) / len(self.column), z[:, column].copy()
+            for sign in (1, -1):
+                z[:, column] = kept + sign
+                out[:, column] += sign * share / 2 * part.risk(z.astype(np.float64))
+            z[:, column] = kept
+        return out
 
-        They sum to the risk but for a constant (Lundberg et al. 2020, 10.1038/s42256-019-0138-9,
-        on the method of Saabas).
-        """
-        z = scaled.astype(np.float32)
-        out = np.zeros(z.shape)
+    def slopes(self, width: int) -> Floats:
+        """(F,) 0: the gradient of a step function wherever it has one."""
+        return np.zeros(width)
+
+    def _steps(self, scaled: Floats) -> Iterator[tuple[Indices, Indices, Indices]]:
+        """Level by level the columns, nodes and nodes below, (T, N) each, on the patients' ways."""
+        z = scaled.astype(np.float32, copy=False)
         trees = np.arange(len(self.column))[:, None]
         rows = np.arange(len(z))[None, :]
         node = np.zeros((len(self.column), len(z)), np.int64)
@@ -78,9 +86,21 @@ class Forest:
             column = self.column[trees, node]
             right = z[rows, np.maximum(column, 0)] > self.cut[trees, node]
             child = np.where(column < 0, node, self.left[trees, node] + right)
-            step = self.value[trees, child] - self.value[trees, node]
-            np.add.at(out, (np.broadcast_to(rows, node.shape), np.maximum(column, 0)), step)
+            yield np.maximum(column, 0), node, child
             node = child
+
+    def contributions(self, scaled: Floats) -> Floats:
+        """(N, F) the steps in log risk at each column's splits.
+
+        They sum to the risk but for a constant (Lundberg et al. 2020, 10.1038/s42256-019-0138-9,
+        on the method of Saabas).
+        """
+        out = np.zeros(scaled.shape)
+        trees = np.arange(len(self.column))[:, None]
+        rows = np.arange(len(scaled))[None, :]
+        for column, node, child in self._steps(scaled):
+            step = self.value[trees, child] - self.value[trees, node]
+            np.add.at(out, (np.broadcast_to(rows, node.shape), column), step)
         return out / len(self.column)
 
 

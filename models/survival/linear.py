@@ -29,6 +29,15 @@ class Linear:
         """(N,) log risk of (N, F) scaled values; 0 for the average training patient."""
         return scaled @ self.weights
 
+    def shifts(self, scaled: Floats) -> Floats:
+        """(N, F) change of the log risk by a unit of each column."""
+        return np.broadcast_to(self.weights, scaled.shape)
+
+    def slopes(self, width: int) -> Floats:
+        """(F,) gradient of the log risk."""
+        del width
+        return self.weights
+
     def contributions(self, scaled: Floats) -> Floats:
         """(N, F) what each column adds to the log risk."""
         return scaled * self.weights

@@ -49,6 +49,11 @@ class Scaler:
         scale = np.where(spread > 1e-6, scale, 0.0)
         return cls(log, centre, scale, clipped.mean(axis=0), np.where(spread > 1e-6, spread, 1.0))
 
+    @property
+    def middle(self) -> Floats:
+        """(F,) median of the training patients, as tables have it."""
+        return np.exp2(self.centre) - 1 if self.log else self.centre
+
     def only(self, places: NDArray[np.int64]) -> Scaler:
         """The scaler of some of the columns."""
         parts = (self.centre, self.scale, self.shift, self.spread)

@@ -8,7 +8,7 @@ of blocks that a patient may have: who lacks a block is judged by weights made f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from mmtool.errors import InputError
+from mmtool.models.explainers.effects import Effects
 from mmtool.models.survival.cox import positive_cox, ridge_cox, standing
 from mmtool.models.survival.expert import Expert, FittedExpert, enough, fit_expert
 from mmtool.models.survival.folds import assign_folds
@@ -95,21 +96,6 @@ class Stack:
         """Columns of a modality that the model looks at."""
         return self.experts[self.modalities.index(name)].columns
 
-    def survival_at(self, cohort: Cohort, times: Floats) -> Floats:
-        """(P, T) survival at any times; NaN of whom nothing is known."""
-        risk = self.predict(cohort).risk
-        out = self.joint.baseline.curves(np.nan_to_num(risk), times)
-        out[np.isnan(risk)] = np.nan
-        return out
-
-    def median(self, cohort: Cohort) -> Floats:
-        """(P,) first time at which survival is at most 0.5; infinite where it never is."""
-        risk = self.predict(cohort).risk
-        median = np.full(len(risk), np.nan)
-        known = np.isfinite(risk)
-        median[known] = self.joint.baseline.median(risk[known])
-        return median
-
     def intervals(self, cohort: Cohort, times: Floats) -> tuple[Floats, Floats]:
         """95 % intervals of survival, by leaving out one fold of the training patients at a time.
 
@@ -139,6 +125,60 @@ class Stack:
         low[unknown], high[unknown] = np.nan, np.nan
         return low, high
 
+    def risk(self, cohort: Cohort) -> Floats:
+        """(P,) risk alone; NaN where nothing is known."""
+        return self.predict(cohort).risk
+
+    def own_fits(self) -> tuple[Stack, ...]:
+        """A stack of each fit without one fold of the training patients."""
+        return tuple(Stack(experts, joint) for experts, joint in self.replicates)
+
+    def middle(self, name: str) -> Floats:
+        """(F,) values of the median training patient."""
+        return self._expert(name).scaler.middle
+
+    def slopes(self, cohort: Cohort, name: str) -> Floats:
+        """(P, F) gradient of the log risk by each column, in its sd: that of the regression."""
+        return self._weight(cohort, name)[:, None] * self._expert(name).slopes()
+
+    def shifts(self, cohort: Cohort, name: str) -> Floats:
+        """(P, F) change of the log risk by one sd of each column, trees included."""
+        expert = self._expert(name)
+        moved = expert.shifts(expert.values(cohort.blocks[name]))
+        return self._weight(cohort, name)[:, None] * moved
+
+    def tile_effects(self, cohort: Cohort, name: str) -> list[Floats] | None:
+        """(N_p,) of each patient's tiles, what the log risk loses without each; None of no bag."""
+        expert, weight = self._expert(name), self._weight(cohort, name)
+        block = cohort.blocks[name]
+        if block.tiles is None:
+            return None
+        out = []
+        for p, tiles in enumerate(block.tiles):
+            count = len(tiles)
+            if count < 2:  # without its one tile the modality is missing: no matter of tiles
+                out.append(np.full(count, np.nan))
+                continue
+            total = tiles.sum(axis=0, dtype=np.float64)
+            means = np.vstack([total / count, (total - tiles) / (count - 1)]).astype(np.float32)
+            risk = expert.risk(expert.values(replace(block, values=means)))
+            out.append(weight[p] * (risk[0] - risk[1:]))
+        return out
+
+    def attention(self, cohort: Cohort) -> list[Effects]:
+        """Nothing: a stack has no attention."""
+        del cohort
+        return []
+
+    def _expert(self, name: str) -> Expert:
+        return self.experts[self.modalities.index(name)]
+
+    def _weight(self, cohort: Cohort, name: str) -> Floats:
+        """(P,) weight of an expert, by what each patient has."""
+        used, place = self.used(cohort), self.modalities.index(name)
+        kind = used @ (1 << np.arange(used.shape[1]))
+        return np.asarray(self.joint.weights[kind, place] * used[:, place], np.float64)
+
     def contributions(self, cohort: Cohort, name: str) -> tuple[tuple[str, ...], Floats]:
         """Columns of a block and (P, F) what each adds to the log risk, but for a constant.
 
@@ -146,10 +186,7 @@ class Stack:
             cohort: P patients.
             name: Of the block.
         """
-        place = self.modalities.index(name)
-        expert, used = self.experts[place], self.used(cohort)
-        kind = used @ (1 << np.arange(used.shape[1]))
-        weight = self.joint.weights[kind, place] * used[:, place]
+        expert, weight = self._expert(name), self._weight(cohort, name)
         if name not in cohort.blocks:
             return expert.columns, np.zeros((len(cohort), len(expert.columns)))
         parts = expert.contributions(expert.values(cohort.blocks[name]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from mmtool.models.survival.statistics.concordance import concordance
 from mmtool.pipelines.evaluation.survival_measures import SurvivalMeasures, measure_survival
 from mmtool.pipelines.survive_model import SurviveModel, load_survive_model
 from mmtool.pipelines.survive_outcomes import in_unit, usable
+from mmtool.pipelines.survive_slides import SlideOptions, with_slides
 from mmtool.pipelines.survive_tables import Patients, TableOptions, read_patients
 from mmtool.survival import Floats, Outcome, Prediction
 
@@ -87,6 +89,7 @@ def evaluate_survive(
     models: Sequence[str],
     tables: TableOptions,
     *,
+    slides: SlideOptions | None = None,
     horizons: tuple[float, ...] = (),
     seed: int = 0,
     limits: Limits | None = None,
@@ -99,6 +102,7 @@ def evaluate_survive(
         omics: Further tables.
         models: Names or folders; the first is the one that the others are compared with.
         tables: How the tables are to be read.
+        slides: Where slides or features of them are.
         horizons: Times of interest; those of each model if empty.
         seed: Of the bootstrap.
         limits: Bounds of the readers.
@@ -108,7 +112,10 @@ def evaluate_survive(
         InputError: The tables can't be used, or hold no event.
         ModelError: A model can't be used.
     """
-    read = read_patients(patients, omics, tables, limits or Limits())
+    limits = limits or Limits()
+    read = read_patients(patients, omics, tables, limits)
+    with TemporaryDirectory() as kept:  # of features of slides that no folder is named for
+        read = with_slides(read, slides or SlideOptions(), Path(kept), limits)
     outcome, keep, notes = usable(_outcome(read, patients))
     notes = [*read.notes, *notes]
     loaded = []

@@ -35,12 +35,14 @@ class PatientBag:
         features: (N, D) float32; N = 0 for a patient without a slide.
         coords: (N, 2) float32 as in :class:`SlideBag`; NaN where they are not known.
         slide: (N,) which of the slides each tile is from.
+        edges: S edges of a tile in pixels of the finest level, NaN where not known; or empty.
     """
 
     slides: tuple[str, ...]
     features: NDArray[np.float32]
     coords: NDArray[np.float32]
     slide: NDArray[np.int64]
+    edges: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)

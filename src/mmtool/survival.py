@@ -141,6 +141,17 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.risk)
 
+    def survival_at(self, times: Floats) -> Floats:
+        """(P, T') survival at any times; NaN of whom nothing is known."""
+        ones = np.where(np.isnan(self.survival[:, :1]), np.nan, 1.0)
+        place = np.searchsorted(self.times, times, "right")
+        return np.concatenate([ones, self.survival], axis=1)[:, place]
+
+    def median(self) -> Floats:
+        """(P,) first time at which survival is at most 0.5; infinite where it never is."""
+        found = np.append(self.times, np.inf)[(self.survival > 0.5).sum(axis=1)]
+        return np.where(np.isnan(self.survival).any(axis=1), np.nan, found)
+
     def subset(self, indices: Indices) -> Prediction:
         """What is said of some patients, in the order of ``indices``."""
         where = np.asarray(indices, np.int64)

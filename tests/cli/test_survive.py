@@ -77,6 +77,28 @@ def test_outputs_record_replay_and_resume(mmtool, trained: Path, tmp_path: Path)
     assert "there already" in mmtool(*command, "--resume").stderr
 
 
+def test_explanations_come_with_their_tests(mmtool, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ("survive", trained / "patients.csv", "--omics", f"rnaseq={trained / 'rna.csv'}")
+    command += ("--model", trained / "run/model", "-o", out)
+    done = mmtool(*command, *(f"--explain={m}" for m in ("shap", "sensitivity", "masking")))
+    assert done.returncode == 0, done.stderr
+    assert "without the 10 of most effect" not in done.stderr  # of 12 genes, 4 are taken
+    assert "sensitivity by feature, rnaseq: without the 4 of most effect" in done.stderr
+    assert "order over 5 fits of other training patients: Spearman" in done.stderr
+    found = rows(out / "explanation.tsv")
+    assert {r["method"] for r in found} == {"shap", "sensitivity", "masking"}
+    assert {r["name"] for r in found if r["method"] == "shap"} == {"age", "stage", "sex", "rnaseq"}
+    record = json.loads((out / "run.json").read_text())
+    told = record["summary"]["explanations"]
+    assert told[0]["deletion"][0]["way"] == "falls"
+    assert told[0]["stability"]["fits"] == 5
+    wrong = mmtool(*command, "--explain", "attention", "--overwrite")
+    assert wrong.returncode == 2
+    assert "no map of attention" in wrong.stderr
+    assert mmtool(*command, "--explain", "guess", "--overwrite").returncode == 2
+
+
 def test_new_patients_of_whom_little_is_known(mmtool, trained: Path, tmp_path: Path) -> None:
     table = tmp_path / "new.tsv"
     table.write_text("patient_id\tage\tstage\nX1\t71\tStage IIIB\nX2\t\t\nX3\t50\tStage I\n")
@@ -201,6 +223,15 @@ def test_features_of_slides_are_one_more_block(mmtool, trained: Path, tmp_path: 
     assert used.returncode == 0, used.stderr
     found = [r["modalities"] for r in rows(out / "risk.tsv")]
     assert found == ["clinical,slides"] * 130 + ["clinical"] * 10
+    tiles = [r for r in rows(out / "attribution.tsv") if r["level"] == "tile"]
+    assert {r["name"] for r in tiles if r["patient_id"] == table[0][name]} <= {
+        f"{table[0][name]} tile {i}" for i in range(5)
+    }
+    assert tiles
+    scores = tmp_path / "scores"
+    told = mmtool("evaluate", "survive", *args, "--model", tmp_path / "run/model", "-o", scores)
+    assert told.returncode == 0, told.stderr
+    assert "no patient has: slides" not in told.stderr
     assert (
         "there already"
         in mmtool("survive", *args, "--model", tmp_path / "run/model", "-o", out, "--resume").stderr

@@ -175,14 +175,14 @@ def test_what_columns_add_is_what_the_risk_gains_over_average_values(fitted: Net
 def test_survival_at_any_time_agrees_with_the_curves(fitted: NetworkModel) -> None:
     unseen = cohort().subset(_TEST)
     said = fitted.predict(unseen)
-    assert fitted.survival_at(unseen, said.times) == pytest.approx(said.survival)
-    assert (fitted.survival_at(unseen, np.array([0.0])) == 1).all()
+    assert said.survival_at(said.times) == pytest.approx(said.survival)
+    assert (said.survival_at(np.array([0.0])) == 1).all()
     low, high = fitted.intervals(unseen, said.times)
     assert (low <= said.survival + 1e-9).all()
     assert (said.survival <= high + 1e-9).all()
-    middle = fitted.median(unseen)
+    middle = said.median()
     early = np.isfinite(middle)
-    reached = fitted.survival_at(unseen, middle[early])[early].diagonal()
+    reached = said.survival_at(middle[early])[early].diagonal()
     assert (reached <= 0.5).all()
 
 

@@ -67,7 +67,7 @@ def test_intervals_hold_the_truth(fitted: tuple[Stack, Cohort, np.ndarray]) -> N
     stack, cohort, truth = fitted
     times = np.array([5.0, 20.0])
     low, high = stack.intervals(cohort, times)
-    middle = stack.survival_at(cohort, times)
+    middle = stack.predict(cohort).survival_at(times)
     assert ((low <= middle) & (middle <= high)).all()
     survival = np.exp(-np.exp(truth)[:, None] * times / 20)  # as simulated
     assert np.mean((low <= survival) & (survival <= high)) > 0.8

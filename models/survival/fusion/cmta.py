@@ -59,6 +59,10 @@ class Network(HazardNet):
         self.mix = dense(2 * dim, dim, dropout)
         self.head = nn.Linear(dim, bins)
 
+    def seen(self) -> tuple[list[str], list[str]]:
+        """See :class:`HazardNet`."""
+        return self.genes, self.image
+
     def _side(self, names: list[str], parts: Parts) -> tuple[Tensor, Tensor]:
         return joined(
             [self.embed[name](parts[name]) for name in names], [parts[name].mask for name in names]

@@ -60,6 +60,10 @@ class HazardNet(nn.Module):
         del shape
         return True
 
+    def seen(self) -> tuple[list[str], list[str]]:
+        """Modalities whose tokens ask, and those whose tokens are seen, of a map of attention."""
+        return [], [shape.name for shape in self.layout]
+
     def begin(self, stage: str) -> None:
         """Called before each round of training."""
         self.stage = stage

@@ -123,12 +123,7 @@ class Encoder(nn.Module):
     def __init__(self, dim: int, layers: int, heads: int = 4, dropout: float = 0.25) -> None:
         super().__init__()
         self.attend = nn.ModuleList(Attention(dim, heads) for _ in range(layers))
-        self.feed = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim)
-            )
-            for _ in range(layers)
-        )
+        self.feed = nn.ModuleList(feed_forward(dim, nn.ReLU()) for _ in range(layers))
         self.norm = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers))
         self.last = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
@@ -166,6 +161,13 @@ class GatedPool(nn.Module):
 def dense(inside: int, outside: int, dropout: float) -> nn.Sequential:
     """Linear, ReLU, dropout."""
     return nn.Sequential(nn.Linear(inside, outside), nn.ReLU(), nn.Dropout(dropout))
+
+
+def feed_forward(dim: int, between: nn.Module) -> nn.Sequential:
+    """Norm, and two layers with twice the width between them."""
+    return nn.Sequential(
+        nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), between, nn.Linear(2 * dim, dim)
+    )
 
 
 def joined(parts: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmtool.models.survival.network.layers import Attention, Embed
+from mmtool.models.survival.network.layers import Attention, Embed, feed_forward
 from mmtool.models.survival.network.tokens import Part, Shape
 
 LATENTS = 16
@@ -41,9 +41,7 @@ class LegoBlock(nn.Module):
         self.own, self.own_norm = Attention(dim, heads=4), nn.LayerNorm(dim)
         self.cross = Attention(dim, heads=4)
         self.norm_latent, self.norm_context = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.feed = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.SELU(), nn.Linear(2 * dim, dim)
-        )
+        self.feed = feed_forward(dim, nn.SELU())
         self.dropout = nn.Dropout(dropout)
 
     def encode(self, part: Part) -> Tensor:

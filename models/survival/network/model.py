@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import factorial
 
@@ -14,6 +14,8 @@ from scipy.special import stdtrit
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from mmtool.models.explainers.effects import Effects
+from mmtool.models.survival.network.attention import attention_of
 from mmtool.models.survival.network.hazard_net import HazardNet
 from mmtool.models.survival.network.hazards import Bins, Calibration, log_risk
 from mmtool.models.survival.network.tokens import Part, Parts, Tokeniser, make_parts
@@ -22,6 +24,7 @@ from mmtool.survival import Cohort, Floats, Prediction
 
 _MOST_SHARED = 5  # modalities whose Shapley values are computed: 2^M predictions each
 _NOT_ADDITIVE = "contributions are what the risk loses without each modality; they need not sum up"
+_SHIFTED = 100  # columns of a modality that are moved by a sd
 _PATH = 8  # steps of integrated gradients
 
 
@@ -137,17 +140,6 @@ class NetworkModel:
         """Columns of a modality that the model looks at."""
         return self.tokenisers[self.modalities.index(name)].columns
 
-    def survival_at(self, cohort: Cohort, times: Floats) -> Floats:
-        """(P, T) survival at any times; NaN of whom nothing is known."""
-        return self._at(self._curves(cohort, self.members), times)
-
-    def median(self, cohort: Cohort) -> Floats:
-        """(P,) first time at which survival is at most 0.5; infinite where it never is."""
-        curves = self._curves(cohort, self.members)
-        place = (curves > 0.5).sum(axis=1)
-        found = np.append(self.bins.times, np.inf)[place]
-        return np.where(np.isnan(curves).any(axis=1), np.nan, found)
-
     def intervals(self, cohort: Cohort, times: Floats) -> tuple[Floats, Floats]:
         """95 % intervals of survival, by leaving out one member at a time.
 
@@ -174,7 +166,8 @@ class NetworkModel:
             )
             for k in range(count)
         ]
-        middle, drawn = _log_hazard(self.survival_at(cohort, times)), np.array(parted)
+        middle = _log_hazard(self._at(self._curves(cohort, self.members), times))
+        drawn = np.array(parted)
         spread = ((drawn - drawn.mean(axis=0)) ** 2).sum(axis=0)
         reach = float(stdtrit(count - 1, 0.975)) * np.sqrt((count - 1) / count * spread)
         return np.exp(-np.exp(middle + reach)), np.exp(-np.exp(middle - reach))
@@ -205,15 +198,8 @@ class NetworkModel:
         """
         tokeniser = self.tokenisers[self.modalities.index(name)]
         out = np.zeros((len(cohort), len(tokeniser.columns)))
-        part = make_parts(self.tokenisers, cohort)
-        slope = torch.zeros_like(part[name].x)
-        for step in range(_PATH):
-            x = ((step + 0.5) / _PATH * part[name].x).to(self.device).requires_grad_()
-            given = {n: p.to(self.device) for n, p in part.items()}
-            given[name] = Part(x, given[name].mask)
-            risk = self._torch_risk(given).sum()
-            slope += torch.autograd.grad(risk, x)[0].cpu() / _PATH
-        added = (slope * part[name].x).double().numpy()
+        slope, moved = self._added(make_parts(self.tokenisers, cohort), name)
+        added = moved.double().numpy()
         scaled, gradient = tokeniser.scaled(cohort), slope.double().numpy()
         if scaled is None:  # tiles have no columns that could be told apart from their tokens
             return (f"{name} tiles",), added.sum(axis=(1, 2))[:, None]
@@ -221,6 +207,87 @@ class NetworkModel:
             own = gradient[:, t, : group.basis.shape[1]] @ group.basis.T
             out[:, group.places] += own * scaled[:, group.places]
         return tokeniser.columns, out * tokeniser.present(cohort)[:, None]
+
+    def own_fits(self) -> tuple[NetworkModel, ...]:
+        """A model of each member, which learned without one part of the training patients."""
+        return tuple(replace(self, members=(network,)) for network in self.members)
+
+    def middle(self, name: str) -> Floats | None:
+        """(F,) values of the median training patient; None of bags of tiles."""
+        tokeniser = self.tokenisers[self.modalities.index(name)]
+        return None if tokeniser.kind == "bag" else tokeniser.scaler.middle
+
+    def slopes(self, cohort: Cohort, name: str) -> Floats | None:
+        """(P, F) gradient of the risk by each column, in its sd; None of bags of tiles."""
+        tokeniser = self.tokenisers[self.modalities.index(name)]
+        if tokeniser.kind == "bag":
+            return None
+        parts = make_parts(self.tokenisers, cohort)
+        gradient = self._gradient(parts, name, parts[name].x).double().numpy()
+        out = np.zeros((len(cohort), len(tokeniser.columns)))
+        for t, group in enumerate(tokeniser.groups):
+            out[:, group.places] += gradient[:, t, : group.basis.shape[1]] @ group.basis.T
+        return out
+
+    def shifts(self, cohort: Cohort, name: str) -> Floats | None:
+        """(P, F) half the change of the risk from one sd below to one above, by each column.
+
+        Of the `_SHIFTED` columns with the largest mean gradient; NaN of the others.
+        """
+        slopes = self.slopes(cohort, name)
+        if slopes is None:
+            return None
+        tokeniser = self.tokenisers[self.modalities.index(name)]
+        parts, nobody = make_parts(self.tokenisers, cohort), np.zeros((len(cohort), 1), np.bool_)
+        nobody = np.repeat(nobody, len(self.tokenisers), axis=1)
+        out = np.full(slopes.shape, np.nan)
+        for f in np.argsort(-np.abs(slopes).mean(axis=0), kind="stable")[:_SHIFTED]:
+            step = torch.zeros_like(parts[name].x[:1])
+            for t, group in enumerate(tokeniser.groups):
+                for row in group.basis[group.places == f]:
+                    step[0, t, : len(row)] += torch.from_numpy(row)
+            risks = []
+            for sign in (1, -1):
+                x = (parts[name].x + sign * step) * parts[name].mask[..., None]
+                moved = {**parts, name: Part(x, parts[name].mask)}
+                risks.append(self.risk_without(moved, nobody))
+            out[:, f] = (risks[0] - risks[1]) / 2
+        return out
+
+    def tile_effects(self, cohort: Cohort, name: str) -> list[Floats] | None:
+        """(N_p,) of each patient's tiles, the integrated gradient of each; None of no bag.
+
+        NaN of the tiles of a large bag that the networks don't see.
+        """
+        tokeniser = self.tokenisers[self.modalities.index(name)]
+        if tokeniser.kind != "bag":
+            return None
+        added = self._added(make_parts(self.tokenisers, cohort), name)[1].sum(dim=2)
+        out = []
+        for p, (tokens, places) in enumerate(tokeniser.tiles_of(cohort.blocks[name])):
+            effects = np.full(len((cohort.blocks[name].tiles or ())[p]), np.nan)
+            effects[places] = added[p, : len(tokens)].double().numpy()
+            out.append(effects)
+        return out
+
+    def _added(self, parts: Parts, name: str) -> tuple[Tensor, Tensor]:
+        """Mean gradient from the average to the tokens of a modality, and that times the tokens."""
+        slope = torch.zeros_like(parts[name].x)
+        for step in range(_PATH):
+            slope += self._gradient(parts, name, (step + 0.5) / _PATH * parts[name].x) / _PATH
+        return slope, slope * parts[name].x
+
+    def attention(self, cohort: Cohort) -> list[Effects]:
+        """See :func:`mmtool.models.survival.network.attention.attention_of`."""
+        return attention_of(self.tokenisers, self.members, cohort, self.device)
+
+    def _gradient(self, parts: Parts, name: str, at: Tensor) -> Tensor:
+        """Gradient of the risk by the tokens of a modality, where they are ``at``."""
+        x = at.to(self.device).requires_grad_()
+        given = {n: p.to(self.device) for n, p in parts.items()}
+        given[name] = Part(x, given[name].mask)
+        found: Tensor = torch.autograd.grad(self._torch_risk(given).sum(), x)[0].cpu()
+        return found
 
     def _torch_risk(self, parts: Parts) -> Tensor:
         """(P,) as :meth:`risk_without`, with gradients."""

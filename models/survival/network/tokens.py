@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -164,13 +165,21 @@ class Tokeniser:
         mask = np.repeat(present[:, None], shape.tokens, axis=1)
         return Part(torch.from_numpy(x), torch.from_numpy(mask))
 
-    def _bags(self, block: Block) -> Part:
-        """Tiles in an order of their own, so that the order they came in says nothing."""
-        bags = []
+    def tiles_of(self, block: Block) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Tokens of each patient's tiles and the tiles' places in the bag.
+
+        They are in an order of their own, so that the order they came in says nothing.
+        """
+        out = []
         for tiles in block.tiles or ():
             scaled = self.scaler(_matched(tiles, block, self.columns))
             token = (scaled @ self.groups[0].basis).astype(np.float32)
-            bags.append(_evenly(token[np.lexsort(token.T[::-1])], MOST_TILES))
+            kept = _evenly(np.lexsort(token.T[::-1]), MOST_TILES)
+            out.append((token[kept], kept))
+        return out
+
+    def _bags(self, block: Block) -> Part:
+        bags = [token for token, _ in self.tiles_of(block)]
         most = max(max(map(len, bags)), 1)
         x = np.zeros((len(bags), most, self.shape.width), np.float32)
         mask = np.zeros((len(bags), most), np.bool_)
@@ -237,7 +246,7 @@ def _seen_tiles(block: Block) -> NDArray[np.float32]:
     return np.concatenate([_evenly(tiles, share) for tiles in bags])
 
 
-def _evenly(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+def _evenly(rows: NDArray[Any], most: int) -> NDArray[Any]:
     """Some of the rows, evenly over their order; all if there are no more than ``most``."""
     if len(rows) <= most:
         return rows

@@ -42,6 +42,10 @@ class TwoTowers(HazardNet):
         self.mix = nn.Sequential(dense(2 * dim, dim, dropout), nn.Linear(dim, dim), nn.ReLU())
         self.head = nn.Linear(dim, bins)
 
+    def seen(self) -> tuple[list[str], list[str]]:
+        """See :class:`HazardNet`."""
+        return self.asking, self.asked
+
     def side(self, names: list[str], parts: Parts) -> tuple[Tensor, Tensor]:
         """(B, T, D) tokens and (B, T) mask of some modalities."""
         tokens = [self.embed[name](parts[name]) for name in names]

@@ -40,11 +40,6 @@ class Baseline:
         """
         return np.asarray(np.exp(-self.cumulative_hazard(log_risk, times)), np.float64)
 
-    def median(self, log_risk: Floats) -> Floats:
-        """(N,) first time at which survival is at most 0.5; infinite where it never is."""
-        place = np.searchsorted(self.hazard, np.log(2.0) / self._ratio(log_risk), "left")
-        return np.asarray(np.append(self.times, np.inf)[place], np.float64)
-
     def _ratio(self, log_risk: Floats) -> Floats:
         away = np.asarray(log_risk, np.float64) - self.centre
         return np.asarray(np.exp(np.clip(away, -_MOST, _MOST)), np.float64)

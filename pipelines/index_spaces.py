@@ -15,6 +15,7 @@ from mmtool.errors import ModelError
 from mmtool.io.index import Space
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.models.store import list_models
+from mmtool.pipelines.devices import choose_device
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture, StringEncoder
 
 PICTURE, TEXT = "picture", "text"  # both by the joint encoder; strings have spaces of their kind
@@ -101,7 +102,8 @@ def load_encoders(model: str | None, device: str) -> Encoders:
         return Encoders(HistogramGradients(), strings)
     if not importlib.util.find_spec(_JOINT):
         raise ModelError(f"no encoder is named '{name}'", f"there is {HistogramGradients.name}")
-    joint: JointEncoder = importlib.import_module(_JOINT).load_joint_encoder(name, device)
+    where = choose_device(device)
+    joint: JointEncoder = importlib.import_module(_JOINT).load_joint_encoder(name, where)
     return Encoders(joint, strings)
 
 

@@ -74,7 +74,7 @@ def read_grey(path: Path) -> Picture:
     """
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L"), np.float32) / 255
+            pixels = np.asarray(image.convert("L"), np.float32) / np.float32(255)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read as an image", "the file is broken") from error
     return Picture(pixels[None])
@@ -88,13 +88,15 @@ def read_records(path: Path) -> Iterator[dict[str, object]]:
     """
     if not path.is_file():
         return
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open()
-    with opened as file:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
                 record = json.loads(line)
             except ValueError as error:
-                raise InputError(f"{path}: line {number} is no JSON", "one object a line") from error
+                raise InputError(
+                    f"{path}: line {number} is no JSON", "one object a line"
+                ) from error
             if not isinstance(record, dict):
                 raise InputError(f"{path}: line {number} is no JSON object", "one object a line")
             yield record

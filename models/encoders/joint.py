@@ -60,10 +60,10 @@ class OwnJointEncoder:
         if not stacks:
             return Encoded(np.zeros((0, self.dim), np.float32))
         every = torch.cat(stacks)
-        seen = [self._net.pictures.see(b.to(device)) for b in every.split(_BATCH)]
+        seen = [self._net.pictures.see(b.to(device)) for b in torch.split(every, _BATCH)]
         counts = [len(s) for s in stacks]
-        pooled = torch.cat([s.pooled for s in seen]).split(counts)
-        parts = torch.cat([s.parts for s in seen]).cpu().split(counts)
+        pooled = torch.split(torch.cat([s.pooled for s in seen]), counts)
+        parts = torch.split(torch.cat([s.parts for s in seen]).cpu(), counts)
         vectors = torch.cat([self._net.pictures.vector(_over_slabs(p)) for p in pooled])
         side = self._net.pictures.side
         return Encoded(
@@ -134,7 +134,9 @@ def load_joint_encoder(name: str, device: torch.device | str = "cpu") -> JointEn
     try:
         net = joint_net(files.config)
         state = load_state(files)
-        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        net.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        )
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{files.folder}: no encoder of this kind", "train it again") from error
     encoder = OwnJointEncoder(net.to(device), files.config, files.name, files.weights_sha256)
@@ -143,5 +145,7 @@ def load_joint_encoder(name: str, device: torch.device | str = "cpu") -> JointEn
 
 def joint_net(config: Mapping[str, Any]) -> JointNet:
     """An untrained network of a config's sizes and vocabulary."""
-    picture = {k: tuple(v) if isinstance(v, list) else v for k, v in config["picture"].items()}
+    picture: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in config["picture"].items()
+    }
     return JointNet(PictureSize(**picture), WordSize(**config["word"]), config["vocabulary"])

@@ -78,7 +78,9 @@ class PictureNet(nn.Module):
             nn.LayerNorm(coarse), nn.Dropout(0.3), nn.Linear(coarse, size.coarse), nn.GELU()
         )
         pooled = 2 * last + size.coarse
-        self.head = nn.Sequential(nn.LayerNorm(pooled), nn.Dropout(0.2), nn.Linear(pooled, size.dim))
+        self.head = nn.Sequential(
+            nn.LayerNorm(pooled), nn.Dropout(0.2), nn.Linear(pooled, size.dim)
+        )
         self.part = nn.Linear(last, size.part_dim)
 
     def see(self, slabs: Tensor) -> Seen:
@@ -87,7 +89,8 @@ class PictureNet(nn.Module):
             middle = oriented(slabs[:, 0])
             x = functional.conv2d(middle, self.stem.weight.sum(2), padding=1)
         else:
-            maps = oriented(slabs.flatten(0, 1)).unflatten(0, slabs.shape[:2])
+            maps = oriented(slabs.flatten(0, 1))
+            maps = maps.view(*slabs.shape[:2], *maps.shape[1:])
             x = self.stem(maps.transpose(1, 2))[:, :, 0]
             middle = maps[:, DEPTH // 2]
         x = self.last(self.second(functional.relu(self.stem_norm(x))))

@@ -6,11 +6,13 @@ import logging
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from mmtool.errors import ModelError
@@ -19,9 +21,10 @@ from mmtool.models.encoders.joint_input import DEPTH, InputSettings
 from mmtool.models.encoders.picture_net import PictureSize
 from mmtool.models.encoders.word_net import WordSize, vocabulary
 from mmtool.models.store import load_state, resolve_model
+from mmtool.pipelines.evaluation.retrieve_probes import Row, ranked
 from mmtool.pipelines.picture_words import MODALITY, PLANE, REGION
-from mmtool.pipelines.training.retrieve_data import Shown, shown_images, squares, text_pairs
 from mmtool.pipelines.training.retrieve_card import write_encoder
+from mmtool.pipelines.training.retrieve_data import Shown, shown_images, squares, text_pairs
 from mmtool.pipelines.training.retrieve_fit import FitOptions, train_joint
 
 log = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     settings = InputSettings()
     images = shown_images(options.data, "train")
     grey = squares(images, settings, options.out / f"train-{settings.size}.npy")
-    kept = np.array([zlib.crc32(i.case.encode()) % _HELD_OUT != 0 for i in images])
+    kept = _kept([i.case for i in images])
     learned = [i for i, k in zip(images, kept, strict=True) if k]
     left = [i for i, k in zip(images, kept, strict=True) if not k]
     pairs = text_pairs(options.data)
@@ -79,7 +82,9 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
         checkpoint=options.out / "checkpoint.pt",
         tell=tell,
     )
-    config["calibration"] = _calibration(net.cpu(), left, grey[~kept])
+    vectors = _seen(net.cpu(), grey[~kept])
+    config["calibration"] = _calibration(vectors, left)
+    rows = _recall(net, vectors, left, options.fit.seed)
     folder = options.out / "model"
     folder.mkdir(exist_ok=True)
     state = {
@@ -87,8 +92,16 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
         for k, v in net.state_dict().items()
     }
     save_file(state, folder / "model.safetensors")
-    write_encoder(folder, config, options.data, options.fit, len(learned), len(pairs), seconds)
+    counts = (len(learned), len(pairs))
+    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
     return folder
+
+
+def _kept(cases: Sequence[str]) -> NDArray[np.bool_]:
+    """(N,) which images are learned from: all but those of one case in twelve, by its name."""
+    numbers = np.array([zlib.crc32(case.encode()) for case in cases])
+    left = numbers % _HELD_OUT == 0
+    return ~left if left.any() else numbers != numbers.min()
 
 
 def _config(
@@ -119,24 +132,38 @@ def _started(config: dict[str, Any], start: str | None) -> JointNet:
 
 
 @torch.inference_mode()
-def _calibration(net: JointNet, images: Sequence[Shown], grey: Any) -> dict[str, list[float]]:
+def _seen(net: JointNet, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    slabs = torch.from_numpy(grey).float()[:, None].expand(-1, DEPTH, -1, -1) / 255
+    parts = [net.pictures.vector(net.pictures.see(b).pooled) for b in torch.split(slabs, 32)]
+    return torch.cat(parts).double().numpy()
+
+
+@torch.inference_mode()
+def _recall(
+    net: JointNet, vectors: NDArray[np.float64], images: Sequence[Shown], seed: int
+) -> list[Row]:
+    """Recall of image to text among the images left out that have captions."""
+    kept = [k for k, image in enumerate(images) if image.caption]
+    shown = [images[k] for k in kept]
+    read = [net.words(*net.words.tokens([i.full_text])).vectors for i in shown]
+    texts = torch.cat(read).double().numpy()
+    return ranked(shown, vectors[kept], texts, "facts and caption", seed)
+
+
+def _calibration(vectors: NDArray[np.float64], images: Sequence[Shown]) -> dict[str, list[float]]:
     """Similarity of two images, and the share of pairs of it that are of one case.
 
     The share rises with similarity; it holds for a gallery of about so many cases.
     """
-    slabs = torch.from_numpy(grey).float()[:, None].expand(-1, DEPTH, -1, -1) / 255
-    if len(images) < 4:
-        return {}
-    vectors = torch.cat([net.pictures.vector(net.pictures.see(b).pooled) for b in slabs.split(32)])
     first, second = np.triu_indices(len(images), 1)
-    alike = (vectors @ vectors.T).numpy()[first, second]
+    alike = (vectors @ vectors.T)[first, second]
     case = np.array([i.case for i in images])
     same = case[first] == case[second]
     if not same.any():
         return {}
     edges = np.unique(np.quantile(alike[same], np.linspace(0, 1, _LEVELS)))
     middles, shares = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (alike >= low) & (alike <= high)
         middles.append(float((low + high) / 2))
         shares.append(float(same[inside].mean()))

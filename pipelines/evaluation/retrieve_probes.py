@@ -163,7 +163,9 @@ def recall_rows(
     rows = []
     for k in (1, 5, 10):
         hits = (ranks[kept] <= k).astype(float)
-        missed = np.prod([(most - right - j).clip(0) / (most - j) for j in range(k)], axis=0)
+        missed = np.prod(
+            [(most - right - j).clip(0) / (most - j).clip(1) for j in range(k)], axis=0
+        )
         about = (*interval(hits, names, seed), len(kept))
         rows.append(Row(f"R@{k} {name}", *about, chance=float(1 - missed.mean())))
     return rows

@@ -100,8 +100,8 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
 def _kept(cases: Sequence[str]) -> NDArray[np.bool_]:
     """(N,) which images are learned from: all but those of one case in twelve, by its name."""
     numbers = np.array([zlib.crc32(case.encode()) for case in cases])
-    left = numbers % _HELD_OUT == 0
-    return ~left if left.any() else numbers != numbers.min()
+    kept: NDArray[np.bool_] = numbers % _HELD_OUT != 0
+    return numbers != numbers.min() if kept.all() else kept
 
 
 def _config(

@@ -51,16 +51,14 @@ def test_codes_are_shares_without_gradient_and_all_prototypes_are_used() -> None
     assert found.sum(0).std() < unbalanced.std()
 
 
-def test_each_side_learns_from_the_other_ones_codes() -> None:
+def test_pairs_that_agree_lose_less_than_swapped_ones() -> None:
     loss = PrototypeAlignment(8, prototypes=16)
-    images, texts = unit(12, 8), unit(12, 8)
-    before = loss.prototypes.detach().clone()
-    pull = torch.optim.SGD([loss.prototypes], lr=0.001)
-    start = loss(images, texts)
-    start.backward()
-    pull.step()
-    assert float(loss(images, texts)) < float(start)
-    assert not torch.equal(before, loss.prototypes)
+    images = unit(12, 8)
+    agreeing = loss(images, images)
+    agreeing.backward()
+    assert loss.prototypes.grad is not None
+    assert loss.prototypes.grad.abs().sum() > 0
+    assert agreeing.item() < loss(images, images.roll(1, 0)).item()
 
 
 def test_word_order_changes_nothing() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmtool.cli import options as shared
+from mmtool.cli.train_retrieve import train_retrieve
 from mmtool.cli.train_survive import train_survive
 
 
@@ -67,6 +68,7 @@ train_app = typer.Typer(
 
 
 train_app.command("survive", no_args_is_help=True)(train_survive)
+train_app.command("retrieve", no_args_is_help=True)(train_retrieve)
 
 
 @train_app.callback()

@@ -1,0 +1,67 @@
+"""``mmtool train retrieve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmtool.cli import options as shared
+
+
+def train_retrieve(
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with medpix2 (images.csv, images, cases.jsonl) and, where they are "
+            "there, covid_cxr, openi_reports and roco_captions.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, cache and model.")
+    ],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 40,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--restart", help="Go on from the checkpoint, or anew.")
+    ] = True,
+    device: shared.Device = "auto",
+    threads: shared.Threads = None,
+    seed: shared.Seed = 0,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Train the encoder of pictures and words that 'index' and 'retrieve' use.
+
+    Example: mmtool train retrieve --data vision_language -o runs/retrieve
+
+    Every 12th case is left out, to calibrate similarity on. A run that was stopped goes on from
+    its checkpoint.
+    """
+    del debug
+    from mmtool.pipelines.devices import choose_device, set_threads
+    from mmtool.pipelines.training.retrieve import RetrieveTraining
+    from mmtool.pipelines.training.retrieve import train_retrieve as train
+    from mmtool.pipelines.training.retrieve_fit import FitOptions
+
+    set_threads(threads)
+    if not resume:
+        (output / "checkpoint.pt").unlink(missing_ok=True)
+    options = RetrieveTraining(
+        data=data,
+        out=output,
+        fit=FitOptions(epochs=epochs, seed=seed),
+        start=start,
+        device=choose_device(device),
+    )
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    typer.echo(str(train(options, tell)))

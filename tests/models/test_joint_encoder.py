@@ -1,0 +1,116 @@
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from mmtool.models.encoders.joint import JointNet, OwnJointEncoder
+from mmtool.models.encoders.joint_input import DEPTH, InputSettings, slabs
+from mmtool.models.encoders.picture_net import PictureNet, PictureSize, oriented
+from mmtool.models.encoders.word_net import WordNet, WordSize, vocabulary, words_of
+from mmtool.retrieval import Picture
+
+SMALL = PictureSize(channels=(8, 8, 16), dim=16, part_dim=8, coarse=8, edge=64)
+WORDS = WordSize(width=16, buckets=32, dim=16, part_dim=8)
+SETTINGS = InputSettings(size=64)
+
+
+def random_picture(*shape: int, seed: int = 0) -> Picture:
+    return Picture(np.random.default_rng(seed).random(shape, dtype=np.float32))
+
+
+@pytest.fixture
+def encoder() -> OwnJointEncoder:
+    torch.manual_seed(0)
+    net = JointNet(SMALL, WORDS, ["brain", "axial"])
+    return OwnJointEncoder(net, {"input": asdict(SETTINGS)}, "small", "0" * 64)
+
+
+def test_letters_at_the_edges_are_not_seen(encoder: OwnJointEncoder) -> None:
+    plain = random_picture(1, 100, 80)
+    marked = Picture(plain.pixels.copy())
+    marked.pixels[:, :7] = 1
+    marked.pixels[:, -9:] = 1
+    found = encoder.encode_pictures([plain, marked]).vectors
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_a_wide_picture_lies_in_the_middle() -> None:
+    square = slabs(Picture(np.ones((1, 50, 100), np.float32)), InputSettings(64, 0, 0))
+    assert square.shape == (1, DEPTH, 64, 64)
+    assert square[0, 1, :16].max() == 0
+    assert square[0, 1, 16:48].min() == pytest.approx(1)
+
+
+def test_spacing_sets_the_shape() -> None:
+    picture = Picture(np.ones((1, 50, 100), np.float32), spacing=(1, 2, 1))
+    assert slabs(picture, InputSettings(64, 0, 0)).min() == pytest.approx(1)
+
+
+def test_an_image_is_a_slab_of_copies(encoder: OwnJointEncoder) -> None:
+    image = random_picture(1, 64, 64)
+    volume = Picture(np.repeat(image.pixels, 40, 0))
+    found = encoder.encode_pictures([image, volume]).vectors
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+
+
+def test_expanded_slices_give_the_same_as_copied_ones() -> None:
+    torch.manual_seed(0)
+    net = PictureNet(SMALL).eval()
+    grey = torch.rand(3, 64, 64)
+    once = net.see(grey[:, None].expand(-1, DEPTH, -1, -1))
+    copied = net.see(grey[:, None].repeat(1, DEPTH, 1, 1))
+    torch.testing.assert_close(once.pooled, copied.pooled, rtol=1e-4, atol=1e-5)
+
+
+def test_together_or_one_by_one(encoder: OwnJointEncoder) -> None:
+    pictures = [random_picture(1, 64, 64), random_picture(5, 40, 30, seed=1)]
+    pictures.append(Picture(np.random.default_rng(2).random((1, 50, 60, 3), dtype=np.float32)))
+    together = encoder.encode_pictures(pictures)
+    for k, picture in enumerate(pictures):
+        alone = encoder.encode_pictures([picture])
+        np.testing.assert_allclose(alone.vectors[0], together.vectors[k], atol=1e-5)
+        np.testing.assert_allclose(alone.parts[0], together.parts[k], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(together.vectors, axis=1), 1, atol=1e-5)
+    assert [len(p) for p in together.parts] == [16, 80, 16]
+    texts = ["axial brain", "t2 unseenword, ring-enhancing lesion"]
+    read = encoder.encode_texts(texts)
+    np.testing.assert_array_equal(read.vectors[1:], encoder.encode_texts(texts[1:]).vectors)
+
+
+def test_places_of_patches_cover_the_picture(encoder: OwnJointEncoder) -> None:
+    places = encoder.encode_pictures([random_picture(1, 64, 32)]).places[0]
+    assert places.min() >= 0
+    assert (places[:, :2] + places[:, 2:]).max() <= 1 + 1e-6
+    assert (places[:, 2] * places[:, 3]).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_places_of_words_are_letters(encoder: OwnJointEncoder) -> None:
+    text = "Axial T2, brain"
+    found = encoder.encode_texts([text])
+    spans = [text[int(a) : int(b)] for a, b in found.places[0][:, :2]]
+    assert spans == ["Axial", "T2", "brain"]
+    assert len(found.parts[0]) == 3
+
+
+def test_nothing_in_nothing_out(encoder: OwnJointEncoder) -> None:
+    assert encoder.encode_pictures([]).vectors.shape == (0, 16)
+    assert encoder.encode_texts([]).vectors.shape == (0, 16)
+    assert np.isfinite(encoder.encode_texts([""]).vectors).all()
+
+
+def test_edges_fall_into_their_orientation() -> None:
+    across = torch.linspace(0, 1, 32).expand(1, 32, 32)
+    maps = oriented(across)[0, 16:]
+    assert maps[:, 2:-2, 2:-2].mean((1, 2)).argmax() == 0
+    turned = oriented(across.transpose(1, 2))[0, 16:]
+    assert turned[:, 2:-2, 2:-2].mean((1, 2)).argmax() == 4
+
+
+def test_unknown_words_are_known_by_their_letters() -> None:
+    torch.manual_seed(0)
+    net = WordNet(WORDS, vocabulary(["brain brain brain", "rare"])).eval()
+    assert list(net.numbers) == ["brain"]
+    one, other = (net(*net.tokens([w])).vectors for w in ("rare", "seldom"))
+    assert not torch.allclose(one, other)
+    assert len(words_of("word " * 100)) == 64

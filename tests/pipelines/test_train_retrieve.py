@@ -1,0 +1,86 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmtool.errors import InputError
+from mmtool.models.encoders.joint import load_joint_encoder
+from mmtool.pipelines.evaluation.retrieve import evaluate_retrieve
+from mmtool.pipelines.evaluation.retrieve_measures import auc, interval, mid_ranks
+from mmtool.pipelines.training.retrieve import RetrieveTraining, train_retrieve
+from mmtool.pipelines.training.retrieve_data import shown_images
+from mmtool.pipelines.training.retrieve_fit import FitOptions
+
+COLUMNS = "image case_id split type modality plane location location_category dhash caption".split()
+KINDS = (
+    ("CT", "CT - noncontrast", "Axial", "Chest, Pulmonary", "Thorax"),
+    ("MR", "MR - T2 weighted", "Sagittal", "Brain and Neuro", "Head"),
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Bars along or across, of 40 cases with two images each, and one drawing."""
+    folder = tmp_path / "data" / "medpix2"
+    (folder / "images").mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    rows = []
+    for k in range(80):
+        kind = KINDS[k // 2 % 2]
+        pixels = draw.integers(0, 60, (72, 64), dtype=np.uint8)
+        bars = pixels[8:-8].T if kind[0] == "CT" else pixels[8:-8]
+        bars[::6] = 220
+        name = f"{k}.png"
+        Image.fromarray(pixels).save(folder / "images" / name)
+        hashed = "".join(str(b) for b in draw.integers(0, 2, 64))
+        split = "dev" if k >= 60 else "train"
+        caption = f"case {k // 2} with a finding"
+        rows.append((name, f"c{k // 2}", split, *kind, hashed, caption))
+    rows.append(("x.png", "x", "train", "CT", "Drawing", "Axial", "", "Head", "", "drawn"))
+    with (folder / "images.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    return tmp_path / "data"
+
+
+def test_drawings_are_left_out(data: Path) -> None:
+    assert len(shown_images(data, "train")) == 60
+    with pytest.raises(InputError, match="no images of the part 'none'"):
+        shown_images(data, "none")
+
+
+def test_training_goes_on_from_its_checkpoint_and_can_be_measured(
+    data: Path, tmp_path: Path
+) -> None:
+    def trained(out: str, epochs: int) -> tuple[Path, list[str]]:
+        told: list[str] = []
+        fit = FitOptions(epochs=epochs, batch=16)
+        return train_retrieve(RetrieveTraining(data, tmp_path / out, fit), told.append), told
+
+    folder, first = trained("one", 2)
+    assert sum(line.startswith("epoch") for line in first) == 2
+    again, told = trained("one", 2)
+    assert not any(line.startswith("epoch") for line in told)
+    assert (folder / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
+    encoder = load_joint_encoder(str(folder))
+    assert encoder.kinds == {"image", "volume", "slide", "text"}
+    found = evaluate_retrieve(data, str(folder), with_stress=False)
+    values = {row.measure: row for row in found.rows}
+    assert 0 <= values["probe accuracy, CT or MR"].low <= 1
+    assert all(row.low <= row.value <= row.high for row in found.rows)
+
+
+def test_ties_take_the_middle() -> None:
+    scores = np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 1.0]])
+    right = np.array([[True, False, False], [True, False, False]])
+    assert mid_ranks(scores, right).tolist() == [1.5, 3.0]
+
+
+def test_auc_and_intervals() -> None:
+    truth = np.array([True, False, True, False])
+    assert auc(np.array([2.0, 1.0, 3.0, 0.0]), truth) == 1
+    assert auc(np.ones(4), truth) == 0.5
+    value, low, high = interval(np.array([0.0, 1, 1, 1]), ["a", "b", "c", "c"], 0)
+    assert low <= value <= high
+    assert value == 0.75

@@ -1,6 +1,6 @@
 """Which findings may be told of which images: a hard mask.
 
-After FetalMind (10.48550/arXiv.2510.12953): an expert's graph between views and diseases, so that a
+After FetalMind: an expert's graph between views and diseases, so that a
 model is never credited with what a view can't show, such as a pleural effusion on a head CT.
 """
 

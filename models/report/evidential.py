@@ -2,8 +2,9 @@
 
 Evidential classification (Sensoy et al. 2018, 10.48550/arXiv.1806.01768): evidence e >= 0 for K
 classes gives a Dirichlet distribution with alpha = e + 1, belief b = e / S and uncertainty
-u = K / S with S = sum(alpha), so that the beliefs and u add up to 1. Two opinions are fused by the reduced
-rule of Dempster (Han et al. 2021, 10.48550/arXiv.2102.02051), as CREST does for two views.
+u = K / S with S = sum(alpha), so that the beliefs and u add up to 1. Two opinions are fused by
+the reduced rule of Dempster (Han et al. 2021, 10.48550/arXiv.2102.02051), as CREST does for two
+views.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Opinion:
     def probability(self) -> Floats:
         """(N, K): belief, and an equal share of the uncertainty for each class."""
         classes = self.belief.shape[1]
-        return self.belief + self.uncertainty[:, None] / classes
+        return np.asarray(self.belief + self.uncertainty[:, None] / classes)
 
 
 def opinion(evidence: Floats) -> Opinion:

@@ -97,10 +97,10 @@ def fit_head(
         solver.zero_grad()
         evidence = torch.nn.functional.softplus(x @ weight.T + bias)
         loss = evidential_loss(evidence, y, _PULL) + decay * weight.square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    solver.step(closure)
+    solver.step(closure)  # type: ignore[no-untyped-call]
     return Head(
         name,
         classes,

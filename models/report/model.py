@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,13 +60,11 @@ class Thresholds:
         inside: Probability of being of a known kind below which the model is silent.
         nearest: Cosine to the nearest training image below which it is silent.
         uncertainty: Of the modality, above which it is silent.
-        finding: Uncertainty of a finding, above which its presence is not told.
     """
 
     inside: float
     nearest: float
     uncertainty: float
-    finding: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ class ReportModel:
 
     Attributes:
         heads: By question; findings are questions with the classes ``absent`` and ``present``.
-        findings: Names of the questions that are findings.
+        cuts: Of each question that is a finding, the probabilities from which on it is told as
+            possible and as present.
         reference: Training images.
         thresholds: When to be silent.
         sharpness: Of the votes.
@@ -84,7 +83,7 @@ class ReportModel:
     """
 
     heads: Mapping[str, Head]
-    findings: tuple[str, ...]
+    cuts: Mapping[str, tuple[float, float]]
     reference: Reference
     thresholds: Thresholds
     sharpness: float
@@ -181,7 +180,7 @@ def config_of(model: ReportModel) -> dict[str, Any]:
             name: {"classes": list(head.classes), "temperature": head.temperature}
             for name, head in model.heads.items()
         },
-        "findings": list(model.findings),
+        "cuts": {name: list(cuts) for name, cuts in model.cuts.items()},
         "thresholds": vars(model.thresholds),
         "sharpness": model.sharpness,
         "pairs": sorted(map(list, model.pairs)),
@@ -229,7 +228,7 @@ def _built(config: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> Repo
             raise ValueError(name)
     return ReportModel(
         heads,
-        tuple(map(str, config["findings"])),
+        {name: (float(low), float(high)) for name, (low, high) in config["cuts"].items()},
         Reference(vectors, classes),
         Thresholds(**config["thresholds"]),
         float(config["sharpness"]),
@@ -242,8 +241,3 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
-
-
-def with_temperature(head: Head, temperature: float) -> Head:
-    """The same head, more or less sure."""
-    return replace(head, temperature=temperature)

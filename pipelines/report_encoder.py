@@ -6,7 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmtool.errors import ModelError
+from mmtool.models.encoders.hog import HogEncoder
 from mmtool.retrieval import JointEncoder
+
+_ENCODERS = {HogEncoder.name: HogEncoder}
+
+
+def load_encoder(name: str) -> JointEncoder:
+    """The encoder of a name.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if name not in _ENCODERS:
+        raise ModelError(f"no encoder is named '{name}'", f"there is {', '.join(_ENCODERS)}")
+    return _ENCODERS[name]()
 
 
 def encoder_facts(encoder: JointEncoder) -> dict[str, Any]:

@@ -36,6 +36,30 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Projection:
+    """Principal axes of the training vectors, for an encoder whose vectors are long.
+
+    Attributes:
+        mean: (D,) of the training vectors.
+        basis: (D, dim) axes.
+    """
+
+    mean: NDArray[np.float32]
+    basis: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], dim: int) -> Projection:
+        """The axes along which (N, D) vectors differ most."""
+        mean = vectors.mean(0)
+        axes = np.linalg.svd(vectors - mean, full_matrices=False)[2][:dim].T
+        return cls(mean, np.asarray(axes, np.float16).astype(np.float32))
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, dim) of length 1 from (N, D)."""
+        return unit(np.asarray((vectors - self.mean) @ self.basis, np.float32))
+
+
+@dataclass(frozen=True)
 class Told:
     """What the model says to one question about one image.
 
@@ -80,6 +104,7 @@ class ReportModel:
         sharpness: Of the votes.
         pairs: Modality and region that were trained on together.
         encoder: Name, hash and preprocessing of the encoder that the vectors must come from.
+        projection: What an encoder's vectors go through first, or None.
     """
 
     heads: Mapping[str, Head]
@@ -89,6 +114,11 @@ class ReportModel:
     sharpness: float
     pairs: frozenset[tuple[str, str]]
     encoder: Mapping[str, Any]
+    projection: Projection | None = None
+
+    def projected(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, dim) vectors that all other methods take, from those of the encoder."""
+        return vectors if self.projection is None else self.projection(vectors)
 
     def told(self, question: str, vector: NDArray[np.float32], *extra: Opinion) -> Told:
         """The answer to a question about one image.
@@ -169,6 +199,9 @@ def state_of(model: ReportModel) -> dict[str, Tensor]:
     for question, head in model.heads.items():
         out[f"head.{question}.weight"] = torch.from_numpy(head.weight).half()
         out[f"head.{question}.bias"] = torch.from_numpy(head.bias)
+    if model.projection is not None:
+        out["projection.mean"] = torch.from_numpy(model.projection.mean)
+        out["projection.basis"] = torch.from_numpy(model.projection.basis).half()
     return {name: tensor.contiguous() for name, tensor in out.items()}
 
 
@@ -234,7 +267,15 @@ def _built(config: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> Repo
         float(config["sharpness"]),
         frozenset((str(m), str(r)) for m, r in config["pairs"]),
         config["encoder"],
+        _projection(state),
     )
+
+
+def _projection(state: Mapping[str, NDArray[Any]]) -> Projection | None:
+    if "projection.basis" not in state:
+        return None
+    mean, basis = (state[f"projection.{n}"].astype(np.float32) for n in ("mean", "basis"))
+    return Projection(mean, basis)
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,14 @@ from mmtool.io.readers.picture import picture_reader
 from mmtool.io.writers.json_file import write_json
 from mmtool.models.card import CARD, CONFIG, WEIGHTS
 from mmtool.models.files import hash_file
-from mmtool.models.report.model import INSIDE, ReportModel, config_of, state_of
+from mmtool.models.report.model import (
+    INSIDE,
+    KNOWN,
+    Projection,
+    ReportModel,
+    config_of,
+    state_of,
+)
 from mmtool.pipelines.report_encoder import encoder_facts
 from mmtool.pipelines.training.report_card import ReportTraining, card_of
 from mmtool.pipelines.training.report_data import DEV, TRAIN, Labelled, labelled_images
@@ -29,6 +36,7 @@ from mmtool.pipelines.training.report_strangers import STRANGERS, stranger
 from mmtool.retrieval import JointEncoder, Picture
 
 _BATCH = 32
+_MOST_NUMBERS = 256  # of a vector that is kept of each training image
 _STRANGERS = 24  # made images of each kind, in training
 _HELD_BACK = ("stripes", "scene")  # kinds that training doesn't see, for the measure
 Tell = Callable[[str], None]
@@ -60,9 +68,14 @@ def train_report(
     images = labelled_images(options.data)
     known = encoded(images, encoder, limits, options.out, tell)
     made = _strangers(encoder, options.seed, [k for k in STRANGERS if k not in _HELD_BACK])
+    test = _strangers(encoder, options.seed + 1_000, list(STRANGERS))
+    project = _projection(known)
+    if project is not None:
+        known = replace(known, vectors=project(known.vectors))
+        made, test = project(made), project(test)
     rows = rows_of(known, made, TRAIN)
     fitted = fit_report_model(rows, encoder_facts(encoder), seed=options.seed, tell=tell)
-    test = _strangers(encoder, options.seed + 1_000, list(STRANGERS))
+    fitted = replace(fitted, model=replace(fitted.model, projection=project))
     found = measure(fitted.model, rows_of(known, test, DEV), seed=options.seed)
     seconds = time.monotonic() - started
     return _write(options, fitted.model, found, card_of(options, fitted, found, rows, seconds))
@@ -91,6 +104,16 @@ def encoded(
                 tell(f"encoded {start + len(some)} of {len(images)} images")
     np.save(path, out)
     return Encodings(tuple(images), out)
+
+
+def _projection(known: Encodings) -> Projection | None:
+    """Axes of the training images; None where the vectors are short enough."""
+    if known.vectors.shape[1] <= _MOST_NUMBERS:
+        return None
+    inside = [
+        i for i, x in enumerate(known.images) if x.split == TRAIN and x.labels.get(INSIDE) == KNOWN
+    ]
+    return Projection.of(known.vectors[inside], _MOST_NUMBERS)
 
 
 def _strangers(encoder: JointEncoder, seed: int, kinds: Sequence[str]) -> NDArray[np.float32]:

@@ -42,8 +42,9 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
     if report.study.indication:
         yield _section("Indication", f"<p>{escape(report.study.indication)}</p>")
     yield _section("Impression", _list(escape(s) for s in report.impression))
+    kinds = _list(escape(i.sentence) for i in report.study.images if i.sentence)
     told = _list((_finding(f, figures) for f in report.findings), ids=report.findings)
-    yield _section("Findings", told if report.findings else "<p>None told.</p>")
+    yield _section("Findings", kinds + (told if report.findings else "<p>None told.</p>"))
     shown = "".join(_figure(name, figure, report) for name, figure in figures.items())
     yield _section("Images", f'<div class="figures">{shown}</div>' + _images(report))
     if report.comparison is not None:

@@ -23,7 +23,7 @@ from pydicom.uid import generate_uid
 from mmtool import __version__
 from mmtool.io.atomic import replace_into
 from mmtool.io.writers.dicom_source import EMPTY, series_number
-from mmtool.reports import Finding, Measurement, Report
+from mmtool.reports import Finding, Measurement, Report, StudyImage
 from mmtool.types import Code
 
 _PRESENCE = {
@@ -36,6 +36,7 @@ _SIDES = {
     "right": Code("24028007", "SCT", "Right"),
     "both": Code("51440002", "SCT", "Right and left"),
 }
+_YES, _NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 _PRIVATE = "99MMTOOL"  # scheme of what no standard scheme is known for
 _MOST_REFERENCES = 300  # images that one finding refers to
 _MEANING = 64  # letters of a code's meaning
@@ -59,6 +60,9 @@ def write_report_sr(path: Path, report: Report, sources: Mapping[int, Sequence[D
     if not evidence:
         raise ValueError("a structured report needs DICOM images to refer to")
     groups = [
+        _gate(image, every[image.number]) for image in report.study.images if image.number in every
+    ]
+    groups += [
         _group(number, finding, _images_of(finding, every))
         for number, finding in enumerate(report.findings, start=1)
     ]
@@ -67,7 +71,7 @@ def write_report_sr(path: Path, report: Report, sources: Mapping[int, Sequence[D
         procedure_reported=sr.CodedConcept("363679005", "SCT", "Imaging procedure"),
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=evidence,
+        referenced_images=_described(evidence),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about values of the source, which may name a person
@@ -121,6 +125,18 @@ def write_secondary_capture(path: Path, pixels: NDArray[np.float32]) -> Dataset:
     return image
 
 
+def _described(evidence: list[Dataset]) -> list[Dataset] | None:
+    """Images for the image library; None where a header lacks what highdicom tells of them there.
+
+    The library is optional; each finding refers to its images all the same.
+    """
+    try:
+        sr.ImageLibrary(evidence)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None
+    return evidence
+
+
 def _completed(header: Dataset) -> Dataset:
     """A copy with the attributes that must be there, empty where the source has none."""
     out = copy.copy(header)
@@ -151,6 +167,36 @@ def _observer(report: Report) -> sr.ObservationContext:
     return sr.ObservationContext(observer_device_context=context)
 
 
+def _gate(
+    image: StudyImage, sources: Sequence[Dataset]
+) -> sr.MeasurementsAndQualitativeEvaluations:
+    """TID 1501 of what an image is, and whether the models know such images."""
+    gate = image.gate
+    named = (
+        ("Modality told", gate.modality),
+        ("Plane told", gate.plane),
+        ("Region told", gate.region),
+        ("Sequence told", gate.sequence),
+        ("Contrast agent told", gate.contrast),
+    )
+    said = [(name, _own(found.value)) for name, found in named if found.value]
+    said.append(("Known to the models", _YES if gate.known else _NO))
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(generate_uid(), f"image {image.number}"),
+        finding_type=_concept(_own("Kind of image")),
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(_concept(_own(name)), _concept(value)) for name, value in said
+        ],
+        source_images=_references(sources[:_MOST_REFERENCES]),
+    )
+
+
+def _references(images: Sequence[Dataset]) -> list[sr.SourceImageForMeasurementGroup]:
+    return [
+        sr.SourceImageForMeasurementGroup(str(i.SOPClassUID), str(i.SOPInstanceUID)) for i in images
+    ]
+
+
 def _group(
     number: int, finding: Finding, images: Sequence[Dataset]
 ) -> sr.MeasurementsAndQualitativeEvaluations:
@@ -174,10 +220,7 @@ def _group(
         finding_sites=_sites(finding),
         measurements=numbers or None,
         qualitative_evaluations=[presence],
-        source_images=[
-            sr.SourceImageForMeasurementGroup(str(i.SOPClassUID), str(i.SOPInstanceUID))
-            for i in images
-        ],
+        source_images=_references(images),
     )
 
 

@@ -34,7 +34,8 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     if report.study.indication:
         yield "INDICATION:", _paragraph(report.study.indication)
     yield "IMAGES:", _lines(image_line(image) for image in report.study.images)
-    yield "FINDINGS:", _lines(f.sentence for f in report.findings) or "  None told."
+    told = [*(i.sentence for i in report.study.images), *(f.sentence for f in report.findings)]
+    yield "FINDINGS:", _lines(s for s in told if s) or "  None told."
     yield "IMPRESSION:", _lines(report.impression)
     if report.comparison is not None:
         told = [c.sentence for c in report.comparison.changes]

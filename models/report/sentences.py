@@ -1,8 +1,8 @@
-"""Sentences of a report: a small grammar over what was found. It never names a disease by itself."""
+"""Sentences of a report: a small grammar over what was found; it names no disease by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mmtool.reports import Finding, Gate, Presence
 
@@ -55,9 +55,17 @@ def asymmetry_sentence(name: str, left: float, right: float, percent: float) -> 
     )
 
 
-def impression(gates: Sequence[Gate], findings: Sequence[Finding]) -> tuple[str, ...]:
-    """What matters, in one to three sentences."""
-    if not any(gate.known for gate in gates):
+def impression(
+    gates: Sequence[Gate], findings: Sequence[Finding], validated: Collection[str]
+) -> tuple[str, ...]:
+    """What matters, in a few sentences.
+
+    Args:
+        gates: Of all images.
+        findings: What was found.
+        validated: Findings that a model here can tell.
+    """
+    if not any(gate.known for gate in gates) and not findings:
         reasons = dict.fromkeys(r for gate in gates for r in gate.reasons)
         return (f"No findings are told: {'; '.join(reasons)}.",)
     by_model = [f for f in findings if f.probability is not None]
@@ -70,7 +78,11 @@ def impression(gates: Sequence[Gate], findings: Sequence[Finding]) -> tuple[str,
         for f in findings
         if any(m.name == "asymmetry" and abs(m.value) >= _ASYMMETRY for m in f.measurements)
     ]
-    if not out:
+    if any(f.measurements for f in findings):
+        out.append("Structures were measured; no norm was applied to their sizes.")
+    if not validated:
+        out.append("No model here was validated for a finding, so none is told; no all-clear.")
+    elif not by_model:
         out.append("None of the findings that the models can tell was found; that is no all-clear.")
     return tuple(out)
 

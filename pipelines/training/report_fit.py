@@ -26,7 +26,7 @@ _SHARPNESS = 10.0
 _FOLDS = 5
 _FEWEST = 40  # training images that have a finding, to learn it from
 _FEWEST_CLASS = 12  # of a class of the gate
-_DRAWS = 1000
+_DRAWS = 2000
 _KEPT = 0.99  # share of known training images that the gate must let through
 _PRECISION = 0.75  # of a finding among held-out training images, from which on it is told
 _SPECIFIC = 0.9  # share of the images without a finding of which it is not told as possible
@@ -58,7 +58,7 @@ class FindingChance:
         name: Of the finding.
         cases: Images that have it.
         auc: Among images of the same modality and region.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its interval, widened for the number of findings tried.
         high: Upper end.
         kept: Whether it is told.
     """
@@ -99,15 +99,15 @@ def fit_report_model(
         tell(f"{question}: {len(there)} images, {len(head.classes)} classes")
     chances: list[FindingChance] = []
     cuts: dict[str, tuple[float, float]] = {}
-    for term in TERMS:
-        chance, finding, cut = _finding(term.name, rows, folds, seed)
-        if chance is not None:
-            chances.append(chance)
-            tell(f"{chance.name}: {chance.cases} cases, AUC {chance.auc:.2f} "
+    candidates = [t.name for t in TERMS if _cases(rows, t.name) >= _FEWEST]
+    for name in candidates:
+        chance, finding, cut = _finding(name, rows, folds, seed, 0.05 / len(candidates))
+        chances.append(chance)
+        tell(f"{chance.name}: {chance.cases} cases, AUC {chance.auc:.2f} "
                  f"({chance.low:.2f} to {chance.high:.2f}){', kept' * chance.kept}")  # fmt: skip
         if finding is not None:
-            heads[term.name] = finding
-            cuts[term.name] = cut
+            heads[name] = finding
+            cuts[name] = cut
     known = np.flatnonzero(rows.labels[INSIDE] == KNOWN)
     classes = {
         name: _numbers(rows.labels[name], head.classes)[known]
@@ -183,20 +183,27 @@ def _held_out(
     return Opinion(belief, uncertainty)
 
 
-def _finding(
-    name: str, rows: Rows, folds: NDArray[np.int64], seed: int
-) -> tuple[FindingChance | None, Head | None, tuple[float, float]]:
-    """A finding's head with its cuts, if it is known better than chance among like images."""
+def _cases(rows: Rows, name: str) -> int:
+    """Images with a finding or without it, whichever are fewer."""
     labels = rows.labels.get(name)
-    counts = [0, 0] if labels is None else [int((labels == c).sum()) for c in CLASSES]
-    if labels is None or min(counts) < _FEWEST:
-        return None, None, (1.0, 1.0)
+    return 0 if labels is None else min(int((labels == c).sum()) for c in CLASSES)
+
+
+def _finding(
+    name: str, rows: Rows, folds: NDArray[np.int64], seed: int, error: float
+) -> tuple[FindingChance, Head | None, tuple[float, float]]:
+    """A finding's head with its cuts, if it is known better than chance among like images.
+
+    ``error`` is shared out among all findings that are tried (Bonferroni): of many, some look
+    good by chance.
+    """
+    labels = rows.labels[name]
     head, there, held = _fitted(name, rows, folds, votes=True)
     truth = labels[there] == "present"
     modality, region = (rows.labels[q][there].tolist() for q in ("modality", "region"))
     kinds = np.array([f"{m}|{r}" for m, r in zip(modality, region, strict=True)])
     chances = tempered(held.probability, head.temperature)[:, head.classes.index("present")]
-    auc, low, high = auc_within(chances, truth, kinds, rows.groups[there], seed)
+    auc, low, high = auc_within(chances, truth, kinds, rows.groups[there], seed, error)
     kept = low > 0.5
     chance = FindingChance(name, int(truth.sum()), auc, low, high, kept)
     return chance, head if kept else None, _cuts(chances, truth)
@@ -223,8 +230,9 @@ def auc_within(
     kinds: NDArray[np.str_],
     groups: NDArray[np.int64],
     seed: int,
+    error: float = 0.05,
 ) -> tuple[float, float, float]:
-    """AUC over pairs of the same kind, with the 95 % interval of drawing other cases.
+    """AUC over pairs of the same kind, with the interval of drawing other cases.
 
     Pairs of different kinds are left out: that hydrocephalus is of the head is no news.
     """
@@ -239,7 +247,7 @@ def auc_within(
         found = _auc_of(score[pick], truth[pick], kinds[pick])
         if np.isfinite(found):
             draws.append(found)
-    low, high = np.percentile(draws, (2.5, 97.5)) if draws else (np.nan, np.nan)
+    low, high = np.quantile(draws, (error / 2, 1 - error / 2)) if draws else (np.nan, np.nan)
     return value, float(low), float(high)
 
 

@@ -84,6 +84,7 @@ class StudyImage:
         kind: What it is.
         shape: Slices, rows and columns as they were looked at.
         gate: What it is and whether the models know such images.
+        sentence: The gate, as it is told.
         spacing: mm along those axes, or None where nobody knows.
         study_uid: Of DICOM, else "".
         series_uid: Of DICOM, else "".
@@ -97,6 +98,7 @@ class StudyImage:
     kind: ImageKind
     shape: tuple[int, ...]
     gate: Gate
+    sentence: str = ""
     spacing: tuple[float, ...] | None = None
     study_uid: str = ""
     series_uid: str = ""

@@ -148,12 +148,13 @@ def test_the_structured_report_is_reread_and_refers_to_its_images(tmp_path: Path
     assert plain.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert isinstance(reread.content, highdicom.sr.MeasurementReport)
     groups = reread.content.get_image_measurement_groups()
-    assert len(groups) == 2
+    assert len(groups) == 3
     for group in groups:
         assert [i.referenced_sop_instance_uid for i in group.source_images] == [
             source.SOPInstanceUID
         ]
-    first, second = groups
+    kind, first, second = groups
+    assert next(e.value.meaning for e in kind.get_qualitative_evaluations()) == "X-ray"
     assert first.finding_type.value == "60046008"
     assert first.get_qualitative_evaluations()[0].value.meaning == "Indeterminate"
     assert second.get_measurements()[0].value == 3.1
@@ -166,7 +167,7 @@ def test_a_picture_becomes_a_capture_that_the_structured_report_refers_to(tmp_pa
     assert pydicom.dcmread(tmp_path / "source.dcm").pixel_array.shape == (20, 30)
     reread = highdicom.sr.srread(tmp_path / "report_sr.dcm")
     groups = reread.content.get_image_measurement_groups()
-    assert groups[0].source_images[0].referenced_sop_instance_uid == header.SOPInstanceUID
+    assert groups[-1].source_images[0].referenced_sop_instance_uid == header.SOPInstanceUID
     with pytest.raises(ValueError, match="needs DICOM"):
         write_report_sr(tmp_path / "none.dcm", made_report(), {})
 

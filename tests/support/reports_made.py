@@ -36,8 +36,8 @@ def made_report(instances: tuple[Instance, ...] = (), study_uid: str = "1.2.3") 
         uncertainty=0.05,
     )
     image = StudyImage(
-        1, f"film{EVIL}.dcm", DIGEST, "image", (1, 64, 48), gate, (1.0, 0.5, 0.5),
-        study_uid, "1.2.4", instances, (f"note {EVIL}",),
+        1, f"film{EVIL}.dcm", DIGEST, "image", (1, 64, 48), gate, "A frontal X-ray image.",
+        (1.0, 0.5, 0.5), study_uid, "1.2.4", instances, (f"note {EVIL}",),
     )  # fmt: skip
     effusion = Finding(
         id="f1",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmtool.cli import options as shared
 from mmtool.cli.run import Channels, run_task
 from mmtool.pipelines.samplesheet import BatchItem
+
+if TYPE_CHECKING:
+    from mmtool.pipelines.report import ReportTask
 
 _ASKED = "What is asked"
 
@@ -72,6 +75,14 @@ def report(
         list[str] | None,
         typer.Option(metavar="TEXT", help="A question; repeatable.", rich_help_panel=_ASKED),
     ] = None,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test",
+            help="No report, but a table: is the model silent on noise, does it hang on the image? "
+            "Images given are used too.",
+        ),
+    ] = False,
     volumes: Annotated[
         bool, typer.Option(help="Measure the brain of MR volumes of the head.")
     ] = True,
@@ -113,11 +124,28 @@ def report(
         formats=parse_formats(format_),
         volumes=volumes,
     )
+    task = ReportTask(options, Limits.from_env())
+    if self_test:
+        _self_test(task, inputs or [], as_json=json)
+        return
     run_task(
-        ReportTask(options, Limits.from_env()),
+        task,
         inputs or [],
         shared.Common.of(arguments),
         columns=COLUMNS,
         arguments=arguments,
         channels=Channels(lambda: (), as_one_study, {}) if study else None,
     )
+
+
+def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:
+    import json
+
+    from mmtool.pipelines.report_selftest import COLUMNS, self_test
+
+    rows = [row.cells() for row in self_test(task, paths)]
+    if as_json:
+        typer.echo(json.dumps([dict(zip(COLUMNS, r, strict=True)) for r in rows], indent=2))
+        return
+    for cells in (COLUMNS, *rows):
+        typer.echo("\t".join(cells))

@@ -231,7 +231,8 @@ class ReportTask:
 
     def _volumes(self, look: Look, gate: Gate, first: int) -> Any:
         """Brain volumes, where the image is an MR volume of a head."""
-        is_head = gate.modality.value in (MR, "") and gate.region.value in (HEAD, "")
+        said = gate.modality.value if gate.modality.by == "header" else ""
+        is_head = said in (MR, "") and gate.region.value in (HEAD, "")
         if look.image.volume is None or not is_head:
             return None
         if self._brain is None:

@@ -41,12 +41,14 @@ def answer(
         findings: What was found.
         validated: Findings that a model here can tell.
     """
+    lower = question.lower()
+    measured = _measured(question, lower, findings)
+    if measured is not None:
+        return measured
     known = [g for g in gates if g.known or g.modality.by == "header"]
     if not known:
         return Answer(question, CANNOT, False, "the models are silent on these images")
-    lower = question.lower()
     steps: tuple[Callable[[], Answer | None], ...] = (
-        lambda: _measured(question, lower, findings),
         lambda: _finding(question, lower, known, findings, validated),
         lambda: _kind(question, lower, known[0]),
     )

@@ -69,7 +69,7 @@ def findings_of(
     for name, (possible, sure) in model.cuts.items():
         if not admissible(name, *kind):
             continue
-        told = model.told(name, look.vector, *(votes[n] for n in [name] if n in votes))
+        told = model.told(name, look.vectors, *(votes[n] for n in [name] if n in votes))
         chance = told.probabilities[PRESENT]
         if chance < possible:
             continue

@@ -20,7 +20,7 @@ _EDGE = 0.12  # of the border that burned-in text may stand in; not looked at fo
 _COLOURED = 0.15  # difference of channels that is a colour
 _COLOURED_SHARE = 0.15  # of the pixels, above which an image is a coloured one
 _SURE = 0.95  # of the model that contradicts a header
-_TOLD = 0.5  # probability below which a guess is not told
+_TOLD = 0.7  # probability below which a guess is not told
 # Body Part Examined and words of people -> region of the models.
 _PARTS: tuple[tuple[str, str], ...] = (
     (HEAD, r"head|brain|skull|neck|orbit|eye|face|sinus|pituitary|ear|temporal|jaw|larynx"),
@@ -54,19 +54,13 @@ class Look:
     slices: Sequence[tuple[int, Picture]]
     vectors: NDArray[np.float32]
 
-    @property
-    def vector(self) -> NDArray[np.float32]:
-        """(dim,) mean of the slices' vectors, of length 1."""
-        mean = self.vectors.mean(0)
-        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
-
 
 def gate_of(look: Look, model: ReportModel) -> Gate:
     """The gate of one image: headers go first, the model fills in what they don't say."""
     reasons = list(_unfit(look.slices))
     if reasons:
         return Gate(modality=_header(look, "modality"), known=False, reasons=tuple(reasons))
-    told = {name: model.told(name, look.vector) for name in model.heads if name in _ASKED}
+    told = {name: model.told(name, look.vectors) for name in model.heads if name in _ASKED}
     modality = _first(_header(look, "modality"), told.get("modality"))
     region = _first(_region(look.image), told.get("region"))
     plane = _first(_plane(look.image), told.get("plane"))
@@ -80,6 +74,8 @@ def gate_of(look: Look, model: ReportModel) -> Gate:
     unsure = told["modality"].uncertainty
     if modality.by == "model" and unsure > model.thresholds.uncertainty:
         reasons.append(f"the model is not sure what this is (uncertainty {unsure:.2f})")
+    if not modality.value and not reasons:
+        reasons.append("the model is not sure whether this is CT, MR or X-ray")
     if reasons:  # what a model says of an image that it does not know is no fact
         modality, plane, region, sequence, contrast = (
             said if said.by == "header" else Said()
@@ -116,7 +112,7 @@ def _coloured(pixels: NDArray[np.float32]) -> float:
 
 def _strangeness(look: Look, model: ReportModel) -> Iterator[str]:
     """What the vectors say of how far an image is from all that was trained on."""
-    inside, nearest = model.inside(look.vector)
+    inside, nearest = model.inside(look.vectors)
     if inside < model.thresholds.inside:
         yield f"it does not look like a CT, MR or X-ray image (probability {inside:.2f})"
     if nearest < model.thresholds.nearest:
@@ -135,7 +131,7 @@ def _contradictions(
     if modality.by == "header" and seen.value != modality.value and seen.probability >= _SURE:
         yield f"the header says {modality.value}, and the pixels look like {seen.value}"
     pair = (modality.value, region.value)
-    if region.value and pair not in model.pairs:
+    if all(pair) and pair not in model.pairs:
         yield f"the models were not trained on {modality.value} of this region ({region.value})"
 
 

@@ -44,7 +44,7 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
             _lines([*told, *report.comparison.notes]),
         )
     if report.answers:
-        answers = [f"{a.question} -> {a.answer}. {a.reason}" for a in report.answers]
+        answers = [f"{a.question} -> {a.answer.rstrip('.')} ({a.reason})" for a in report.answers]
         yield "ANSWERS:", _lines(answers)
     if report.checks:
         checks = [f"[{c.verdict}] {c.sentence} ({c.reason})" for c in report.checks]

@@ -120,16 +120,17 @@ class ReportModel:
         """(N, dim) vectors that all other methods take, from those of the encoder."""
         return vectors if self.projection is None else self.projection(vectors)
 
-    def told(self, question: str, vector: NDArray[np.float32], *extra: Opinion) -> Told:
+    def told(self, question: str, vectors: NDArray[np.float32], *extra: Opinion) -> Told:
         """The answer to a question about one image.
 
         Args:
             question: A key of ``heads``.
-            vector: (dim,) of length 1.
+            vectors: (S, dim) of its slices; their opinions are averaged.
             extra: Further opinions, such as the vote of retrieved cases.
         """
         head = self.heads[question]
-        found = self.opinions(question, vector[None])
+        each = self.opinions(question, vectors)
+        found = Opinion(each.belief.mean(0, keepdims=True), each.uncertainty.mean(keepdims=True))
         for other in extra:
             found = fuse(found, other)
         chances = head.calibrated(found.probability)[0]
@@ -149,12 +150,12 @@ class ReportModel:
         )
         return fuse(head.opinion(vectors), voted)
 
-    def inside(self, vector: NDArray[np.float32]) -> tuple[float, float]:
-        """Probability that an image is of a known kind, and cosine to the nearest of them."""
+    def inside(self, vectors: NDArray[np.float32]) -> tuple[float, float]:
+        """Mean probability that (S, dim) slices are of a known kind, and best cosine to one."""
         head = self.heads[INSIDE]
         place = head.classes.index(KNOWN)
-        chance = head.calibrated(head.opinion(vector[None]).probability)[0, place]
-        return float(chance), float((self.reference.vectors @ vector).max())
+        chance = head.calibrated(head.opinion(vectors).probability)[:, place].mean()
+        return float(chance), float((vectors @ self.reference.vectors.T).max())
 
     def logit(self, question: str, value: str, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """(N,) log odds of a class by head and neighbours, for heat maps."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from mmtool.reports import Finding, Gate, Presence
 
 _MODALITIES = {"XR": "X-ray", "MR": "MR", "CT": "CT", "US": "ultrasound", "PT": "PET"}
+_TINY_ML = 1.0  # of a side, below which a percentage says little
 _ASYMMETRY = 10.0  # % between left and right from which on the side is named in the impression
 
 
@@ -14,7 +15,7 @@ def image_sentence(gate: Gate, number: int, several: bool) -> str:
     """What an image is: ``An axial T2-weighted MR image of the head.``"""
     which = f"Image {number}: " if several else ""
     if not gate.known:
-        return f"{which}not read, since {'; '.join(gate.reasons)}."
+        return f"{which or 'The image: '}not read, since {'; '.join(gate.reasons)}."
     plane = "" if gate.plane.value in ("", "all planes") else gate.plane.value
     sequence = gate.sequence.value
     weighted = f"{sequence}-weighted" if sequence in ("T1", "T2", "T2*") else sequence
@@ -73,11 +74,7 @@ def impression(
     doubtful = [f.text for f in by_model if f.presence == "uncertain"]
     if doubtful:
         out.append(f"Possible, not certain: {', '.join(doubtful)}.")
-    out += [
-        f.sentence
-        for f in findings
-        if any(m.name == "asymmetry" and abs(m.value) >= _ASYMMETRY for m in f.measurements)
-    ]
+    out += [f.sentence for f in findings if _is_uneven(f)]
     if any(f.measurements for f in findings):
         out.append("Structures were measured; no norm was applied to their sizes.")
     if not validated:
@@ -85,6 +82,13 @@ def impression(
     elif not by_model:
         out.append("None of the findings that the models can tell was found; that is no all-clear.")
     return tuple(out)
+
+
+def _is_uneven(finding: Finding) -> bool:
+    """Whether left and right of a structure that is not tiny differ much."""
+    values = {m.name: m.value for m in finding.measurements}
+    sizes = [values.get(f"{side} volume", 0.0) for side in ("left", "right")]
+    return abs(values.get("asymmetry", 0.0)) >= _ASYMMETRY and min(sizes) >= _TINY_ML
 
 
 def _capital(text: str) -> str:

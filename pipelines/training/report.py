@@ -32,7 +32,7 @@ from mmtool.pipelines.training.report_card import ReportTraining, card_of
 from mmtool.pipelines.training.report_data import DEV, TRAIN, Labelled, labelled_images
 from mmtool.pipelines.training.report_fit import Rows, fit_report_model
 from mmtool.pipelines.training.report_measure import Measured, measure
-from mmtool.pipelines.training.report_strangers import STRANGERS, stranger
+from mmtool.pipelines.report_strangers import STRANGERS, stranger
 from mmtool.retrieval import JointEncoder, Picture
 
 _BATCH = 32

@@ -125,7 +125,7 @@ def _inside(model: ReportModel, rows: Rows, seed: int) -> list[Measure]:
     """Share of known images that pass the gate, and of strangers that don't."""
     passed = []
     for vector in rows.vectors:
-        inside, nearest = model.inside(vector)
+        inside, nearest = model.inside(vector[None])
         limits = model.thresholds
         passed.append(inside >= limits.inside and nearest >= limits.nearest)
     label, ok = rows.labels[INSIDE], np.array(passed, float)

@@ -1,4 +1,4 @@
-"""Made images that are no radiological ones: what the gate must know from all that it was shown."""
+"""Made images that are no radiological ones: the gate is trained and tested on them."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ from mmtool.models.report.model import (
     state_of,
 )
 from mmtool.pipelines.report_encoder import encoder_facts
+from mmtool.pipelines.report_strangers import STRANGERS, stranger
 from mmtool.pipelines.training.report_card import ReportTraining, card_of
 from mmtool.pipelines.training.report_data import DEV, TRAIN, Labelled, labelled_images
 from mmtool.pipelines.training.report_fit import Rows, fit_report_model
 from mmtool.pipelines.training.report_measure import Measured, measure
-from mmtool.pipelines.report_strangers import STRANGERS, stranger
 from mmtool.retrieval import JointEncoder, Picture
 
 _BATCH = 32

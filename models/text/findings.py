@@ -182,7 +182,9 @@ def _presence(clause: str, start: int, end: int) -> tuple[Presence, str]:
     status, reason = said_of(near, start - first, end - first)
     if status != PRESENT:
         return "absent", reason
-    doubt = _DOUBT.search(near)
+    before, behind = near[: start - first], near[end - first :]
+    part = before[before.rfind(",") + 1 :] + near[start - first : end - first]
+    doubt = _DOUBT.search(part + behind.partition(",")[0])  # "effusion, possible mass"
     return ("uncertain", doubt.group()) if doubt else ("present", "")
 
 

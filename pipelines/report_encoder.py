@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmtool.errors import ModelError
-from mmtool.models.encoders.hog import HogEncoder
+from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.retrieval import JointEncoder
 
-_ENCODERS = {HogEncoder.name: HogEncoder}
 
+def load_encoder(name: str, device: str = "cpu") -> JointEncoder:
+    """The encoder of a name or folder, as ``mmtool index`` knows it.
 
-def load_encoder(name: str) -> JointEncoder:
-    """The encoder of a name.
+    Args:
+        name: ``hog``, or a model of ``retrieve``.
+        device: Where it computes.
 
     Raises:
         ModelError: There is none.
     """
-    if name not in _ENCODERS:
-        raise ModelError(f"no encoder is named '{name}'", f"there is {', '.join(_ENCODERS)}")
-    return _ENCODERS[name]()
+    if name == HistogramGradients.name:
+        return HistogramGradients()
+    from mmtool.pipelines.index_spaces import load_encoders  # it looks for chemistry, which is slow
+
+    return load_encoders(name, device).joint
 
 
 def encoder_facts(encoder: JointEncoder) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from PIL import Image
 from mmtool.errors import ModelError
 from mmtool.io.limits import Limits
 from mmtool.models.card import check_card
-from mmtool.models.encoders.hog import HogEncoder
+from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.models.report.head import Head
 from mmtool.models.report.model import INSIDE, KNOWN, Reference, ReportModel, Thresholds
 from mmtool.models.store import resolve_model
@@ -147,7 +147,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     teaching_set(folder)
     options = ReportTraining(folder, "hog", folder / "run", "made", 0)
-    return train_report(options, HogEncoder(), Limits(), lambda line: None)
+    return train_report(options, HistogramGradients(), Limits(), lambda line: None)
 
 
 def test_training_writes_a_model_that_reads_images(trained: Path) -> None:
@@ -166,12 +166,12 @@ def test_training_writes_a_model_that_reads_images(trained: Path) -> None:
 
 def test_another_encoder_is_refused() -> None:
     with pytest.raises(ModelError, match="another sha256"):
-        check_encoder(HogEncoder(), {"name": "joint", "sha256": "1" * 64})
+        check_encoder(HistogramGradients(), {"name": "joint", "sha256": "1" * 64})
 
 
 def test_the_encoder_gives_the_same_alone_and_together() -> None:
     pictures = [stranger(kind, 1) for kind in ("clouds", "page", "scene")]
-    encoder = HogEncoder()
+    encoder = HistogramGradients()
     together = encoder.encode_pictures(pictures).vectors
     alone = np.concatenate([encoder.encode_pictures([p]).vectors for p in pictures])
     assert together == pytest.approx(alone, abs=1e-6)

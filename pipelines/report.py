@@ -30,6 +30,7 @@ from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
 from mmtool.pipelines.report_images import Seen, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
+from mmtool.pipelines.report_tissue import tissue_of
 from mmtool.pipelines.report_views import Shown, mask_name, write_views
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
@@ -216,6 +217,8 @@ class ReportTask:
             )  # fmt: skip
             findings += own
             shown = replace(shown, heats={**shown.heats, **heats})
+            tissue = tissue_of(look.image, len(findings) + 1)
+            findings += [] if tissue is None else [tissue]
             measured = self._volumes(look, gate, len(findings) + 1) if options.volumes else None
             if measured is not None and look.image.volume is not None:
                 findings += measured.findings

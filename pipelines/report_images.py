@@ -16,12 +16,15 @@ from mmtool.io.limits import Limits
 from mmtool.io.readers import list_series, read_volume, sniff_volume
 from mmtool.io.readers.dicom_files import image_series, is_dicom, parse
 from mmtool.io.readers.picture import PictureReader, picture_of_volume, picture_reader
+from mmtool.io.readers.slide import hash_slide, slide_reader
+from mmtool.pipelines.slide_tissue import OVERVIEW_MPP
 from mmtool.pipelines.task import input_sha256
 from mmtool.reports import ImageKind, Instance
 from mmtool.retrieval import Picture
 from mmtool.types import Volume
 
 _HINT = "give images of one study"
+_SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".svslide")
 _MOST_SERIES = 40  # of one folder
 _EVEN = 1.8  # thickest by thinnest spacing up to which a volume has no plane of its own
 _PLANES = ("axial", "coronal", "sagittal")
@@ -138,6 +141,8 @@ def _is_zip(path: Path) -> bool:
 def _see(
     path: Path, series: str | None, reader: PictureReader, limits: Limits, number: int
 ) -> Seen:
+    if path.suffix.lower() in _SLIDES and path.is_file():
+        return _slide(path, limits, number)
     volume = _volume(path, series, limits)
     if volume is not None:
         picture = picture_of_volume(volume)
@@ -148,6 +153,19 @@ def _see(
     picture = _still(reader.read(path, series=series))
     headers = (parse(path, limits),) if _is_dicom_file(path) else ()
     return Seen(number, path.name, input_sha256(path, _HINT), "image", picture, headers)
+
+
+def _slide(path: Path, limits: Limits, number: int) -> Seen:
+    """The whole slide, small."""
+    with slide_reader(limits) as reader:
+        slide = reader.open(path)
+        pixels, scale = slide.overview(OVERVIEW_MPP)
+    mm = slide.header.mpp * scale / 1000
+    picture = Picture(
+        np.asarray(pixels[None] / np.float32(255), np.float32), (1.0, mm, mm), {"modality": "SM"}
+    )
+    size = slide.header.sizes[0]
+    return Seen(number, path.name, hash_slide(path), "slide", picture, size=size)
 
 
 def _single(

@@ -73,28 +73,29 @@ def findings_of(
         chance = told.probabilities[PRESENT]
         if chance < possible:
             continue
-        presence: Presence = "present" if chance >= sure else "uncertain"
         key = f"f{first + len(found)}"
         heats[key] = heat_of(look, name, model, encoder)
-        evidence = Evidence(
-            "heat map", look.image.number, f"evidence/{key}.png",
-            slice=heats[key].slice, agreement=round(heats[key].agreement, 4),
-        )  # fmt: skip
-        found.append(
-            Finding(
-                key,
-                name,
-                presence,
-                finding_sentence(name, presence, chance, gate.region.value),
-                "report heads",
-                code=BY_NAME[name].code,
-                probability=round(chance, 4),
-                uncertainty=round(told.uncertainty, 4),
-                evidence=(evidence,),
-                support=support.get(name, ()),
-            )
+        presence: Presence = "present" if chance >= sure else "uncertain"
+        finding = Finding(
+            key,
+            name,
+            presence,
+            finding_sentence(name, presence, chance, gate.region.value),
+            "report heads",
+            code=BY_NAME[name].code,
+            probability=round(chance, 4),
+            uncertainty=round(told.uncertainty, 4),
+            evidence=(_evidence(key, heats[key], look.image.number),),
+            support=support.get(name, ()),
         )
+        found.append(finding)
     return found, heats
+
+
+def _evidence(key: str, heat: Heat, image: int) -> Evidence:
+    path = f"evidence/{key}.png"
+    agreement = round(heat.agreement, 4)
+    return Evidence("heat map", image, path, slice=heat.slice, agreement=agreement)
 
 
 def heat_of(look: Look, name: str, model: ReportModel, encoder: JointEncoder) -> Heat:

@@ -17,6 +17,8 @@ from mmtool.retrieval import Picture
 
 _FLAT = 0.01  # spread of grey values below which an image is blank
 _EDGE = 0.12  # of the border that burned-in text may stand in; not looked at for blankness
+_NEAR_GREY = 0.1  # of the range, that still counts as black or white
+_TWO_GREYS_SHARE = 0.97  # of the pixels, above which an image has no greys
 _COLOURED = 0.15  # difference of channels that is a colour
 _COLOURED_SHARE = 0.15  # of the pixels, above which an image is a coloured one
 _SURE = 0.95  # of the model that contradicts a header
@@ -94,6 +96,8 @@ def _unfit(slices: Sequence[tuple[int, Picture]]) -> Iterator[str]:
     pixels = [picture.pixels[0] for _, picture in slices]
     if all(_is_blank(p) for p in pixels):
         yield "the image is blank"
+    elif all(_two_greys(p) > _TWO_GREYS_SHARE for p in pixels):
+        yield "the image is black and white only, like a drawing or a page"
     elif any(_coloured(p) > _COLOURED_SHARE for p in pixels):
         yield "the image is in colour, and the models know grey radiological images only"
 
@@ -101,6 +105,14 @@ def _unfit(slices: Sequence[tuple[int, Picture]]) -> Iterator[str]:
 def _is_blank(pixels: NDArray[np.float32]) -> bool:
     high, wide = (max(1, round(_EDGE * n)) for n in pixels.shape[:2])
     return float(pixels[high:-high, wide:-wide].std()) < _FLAT
+
+
+def _two_greys(pixels: NDArray[np.float32]) -> float:
+    """Share of the pixels that are as dark or as bright as any, or nearly so."""
+    grey = pixels.mean(-1) if pixels.ndim == 3 else pixels
+    low, high = float(grey.min()), float(grey.max())
+    near = _NEAR_GREY * (high - low)
+    return float(((grey < low + near) | (grey > high - near)).mean())
 
 
 def _coloured(pixels: NDArray[np.float32]) -> float:

@@ -16,7 +16,7 @@ from mmtool.io.limits import Limits
 from mmtool.io.readers import list_series, read_volume, sniff_volume
 from mmtool.io.readers.dicom_files import image_series, is_dicom, parse
 from mmtool.io.readers.picture import PictureReader, picture_of_volume, picture_reader
-from mmtool.io.readers.slide import hash_slide, slide_reader
+from mmtool.io.readers.slide import ENDINGS, hash_slide, slide_reader
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP
 from mmtool.pipelines.task import input_sha256
 from mmtool.reports import ImageKind, Instance
@@ -24,7 +24,7 @@ from mmtool.retrieval import Picture
 from mmtool.types import Volume
 
 _HINT = "give images of one study"
-_SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".svslide")
+_SLIDES = tuple(e for e in ENDINGS if not e.startswith(".tif"))  # a TIFF may be a plain picture
 _MOST_SERIES = 40  # of one folder
 _EVEN = 1.8  # thickest by thinnest spacing up to which a volume has no plane of its own
 _PLANES = ("axial", "coronal", "sagittal")

@@ -126,11 +126,11 @@ def _scored(
     name: str, said: Sequence[str], truth: Sequence[str], groups: Sequence[str], seed: int
 ) -> list[tuple[str, str, float, float, float, int]]:
     """All metrics of one method."""
-    rouge = [rouge_l(a, b) for a, b in zip(said, truth, strict=True)]
+    longest = [rouge_l(a, b) for a, b in zip(said, truth, strict=True)]
     cider = cider_d(said, truth)
     counts = np.array([finding_counts(a, b) for a, b in zip(said, truth, strict=True)])
     figures: dict[str, Callable[[Sequence[int]], float]] = {
-        "ROUGE-L": lambda pick: float(np.mean([rouge[i] for i in pick])),
+        "ROUGE-L": lambda pick: float(np.mean([longest[i] for i in pick])),
         "CIDEr-D": lambda pick: float(np.mean([cider[i] for i in pick])),
         "finding F1": lambda pick: f1(*(int(n) for n in counts[list(pick)].sum(0))),
     }

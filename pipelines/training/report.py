@@ -37,6 +37,7 @@ from mmtool.retrieval import JointEncoder, Picture
 
 _BATCH = 32
 _MOST_NUMBERS = 256  # of a vector that is kept of each training image
+_CHANCE = 0.5
 _STRANGERS = 24  # made images of each kind, in training
 _HELD_BACK = ("stripes", "scene")  # kinds that training doesn't see, for the measure
 Tell = Callable[[str], None]
@@ -77,6 +78,7 @@ def train_report(
     fitted = fit_report_model(rows, encoder_facts(encoder), seed=options.seed, tell=tell)
     fitted = replace(fitted, model=replace(fitted.model, projection=project))
     found = measure(fitted.model, rows_of(known, test, DEV), seed=options.seed)
+    fitted = replace(fitted, model=_confirmed(fitted.model, found))
     seconds = time.monotonic() - started
     return _write(options, fitted.model, found, card_of(options, fitted, found, rows, seconds))
 
@@ -147,6 +149,20 @@ def rows_of(known: Encodings, strangers: NDArray[np.float32], split: str) -> Row
         np.array([*groups, *alone], np.int64),
         labels,
     )
+
+
+def _confirmed(model: ReportModel, found: Measured) -> ReportModel:
+    """The model without findings that are no better than chance on the development images.
+
+    They were chosen on training folds; this only takes away.
+    """
+    low = {m.name.partition(":")[0]: m.low for m in found.measures if ": AUC" in m.name}
+    dropped = {name for name in model.cuts if low[name] <= _CHANCE}
+    heads = {name: head for name, head in model.heads.items() if name not in dropped}
+    cuts = {name: cut for name, cut in model.cuts.items() if name not in dropped}
+    classes = {n: c for n, c in model.reference.classes.items() if n not in dropped}
+    reference = replace(model.reference, classes=classes)
+    return replace(model, heads=heads, cuts=cuts, reference=reference)
 
 
 def _write(

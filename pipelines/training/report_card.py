@@ -10,7 +10,7 @@ from typing import Any
 
 from mmtool import __version__
 from mmtool.models.report.model import INSIDE, KNOWN
-from mmtool.pipelines.training.report_fit import Fitted, Rows
+from mmtool.pipelines.training.report_fit import FindingChance, Fitted, Rows
 from mmtool.pipelines.training.report_measure import Measured
 
 _SET = "20 % of the film patients, and the development split of MedPix-2.0 by its table"
@@ -39,7 +39,7 @@ def card_of(
     options: ReportTraining, fitted: Fitted, found: Measured, rows: Rows, seconds: float
 ) -> dict[str, Any]:
     """All of the card but the hashes."""
-    findings = [c for c in fitted.findings if c.kept]
+    findings = [c for c in fitted.findings if c.name in fitted.model.cuts]
     told = ", ".join(c.name for c in findings) or "none"
     return {
         "task": "report",
@@ -72,7 +72,7 @@ def card_of(
         ],
         "findings_chosen_on_training_folds": [
             f"{c.name}: {c.cases} cases, AUC {c.auc:.2f} ({c.low:.2f} to {c.high:.2f}), "
-            + ("told" if c.kept else "not told")
+            + _verdict(c, fitted)
             for c in fitted.findings
         ],
         "coverage_and_accuracy": [
@@ -81,6 +81,13 @@ def card_of(
         ],
         "thresholds": [f"{k}: {v}" for k, v in vars(fitted.model.thresholds).items()],
     }
+
+
+def _verdict(chance: FindingChance, fitted: Fitted) -> str:
+    """What became of a finding that was tried."""
+    if not chance.kept:
+        return "not told"
+    return "told" if chance.name in fitted.model.cuts else "not confirmed on other images, not told"
 
 
 def _data(rows: Rows) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import typer
 from mmtool.cli import options as shared
 from mmtool.cli.critic import critic
 from mmtool.cli.evaluate_binding import evaluate_binding
+from mmtool.cli.evaluate_report import evaluate_report
 from mmtool.cli.evaluate_retrieve import evaluate_retrieve
 from mmtool.cli.evaluate_survive import evaluate_survive
 from mmtool.errors import UsageError
@@ -29,6 +30,7 @@ evaluate_app.command("critic", no_args_is_help=True)(critic)
 evaluate_app.command("tcr-bind", no_args_is_help=True)(evaluate_binding)
 evaluate_app.command("survive", no_args_is_help=True)(evaluate_survive)
 evaluate_app.command("retrieve", no_args_is_help=True)(evaluate_retrieve)
+evaluate_app.command("report", no_args_is_help=True)(evaluate_report)
 
 
 def _axes(value: str) -> str:

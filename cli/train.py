@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmtool.cli import options as shared
+from mmtool.cli.train_report import train_report
 from mmtool.cli.train_retrieve import train_retrieve
 from mmtool.cli.train_survive import train_survive
 
@@ -69,6 +70,7 @@ train_app = typer.Typer(
 
 train_app.command("survive", no_args_is_help=True)(train_survive)
 train_app.command("retrieve", no_args_is_help=True)(train_retrieve)
+train_app.command("report", no_args_is_help=True)(train_report)
 
 
 @train_app.callback()

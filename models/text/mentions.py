@@ -281,3 +281,18 @@ def status_of(clause: str, *, opener: str, prompt: bool) -> tuple[str, str]:
     if prompt:
         return _prompt_status(clause.lower(), where, opener)
     return _report_status(_without_uncertainty(clause), where, ())
+
+
+def said_of(clause: str, start: int, end: int) -> tuple[str, str]:
+    """What a clause of a report says of the words at a place in it.
+
+    Args:
+        clause: The clause.
+        start: First letter of the words.
+        end: Behind the last one.
+
+    Returns:
+        Status as of a `Mention`, and the words that decided it.
+    """
+    where = Mention(Phrase((), "", (), True), "", PRESENT, start, end)
+    return _report_status(_without_uncertainty(clause), where, ())

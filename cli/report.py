@@ -1,0 +1,151 @@
+"""``mmtool report``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmtool.cli import options as shared
+from mmtool.cli.run import Channels, run_task
+from mmtool.pipelines.samplesheet import BatchItem
+
+if TYPE_CHECKING:
+    from mmtool.pipelines.report import ReportTask
+
+_ASKED = "What is asked"
+
+
+def as_one_study(items: list[BatchItem]) -> list[BatchItem]:
+    """All inputs as the images of one study, named after the first."""
+    paths = tuple(path for item in items for path in item.inputs)
+    return [replace(items[0], inputs=paths)]
+
+
+def report(
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="IMAGE...",
+            help="DICOM, NIfTI, NRRD, PNG, JPEG or TIFF; a DICOM folder is one study.",
+            show_default=False,
+        ),
+    ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="All inputs are images of one study of one patient.")
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(metavar="NAME|DIR", help="See 'mmtool models list'.", envvar="MMTOOL_MODEL"),
+    ] = "default",
+    series: Annotated[
+        str | None, typer.Option(metavar="N|ID", help="Only this series of a DICOM folder.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME,...",
+            help="all, or some of json, txt, html, sr, fhir, geojson. Default: json, txt, html, "
+            "fhir, and sr where DICOM came in.",
+        ),
+    ] = None,
+    indication: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why the study was made.", rich_help_panel=_ASKED)
+    ] = "",
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="An earlier report.json, or an earlier image.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|TEXT",
+            help="A given report: each sentence is compared with what was found.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    question: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A question; repeatable.", rich_help_panel=_ASKED),
+    ] = None,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test",
+            help="No report, but a table: is the model silent on noise, does it hang on the image? "
+            "Images given are used too.",
+        ),
+    ] = False,
+    volumes: Annotated[
+        bool, typer.Option(help="Measure the brain of MR volumes of the head.")
+    ] = True,
+    output: shared.Output = None,
+    device: shared.Device = "auto",
+    threads: shared.Threads = None,
+    seed: shared.Seed = 0,
+    samplesheet: shared.SampleSheet = None,
+    shard: shared.Shard = None,
+    resume: shared.Resume = False,
+    overwrite: shared.Overwrite = False,
+    dry_run: shared.DryRun = False,
+    json: shared.Json = False,
+    config: shared.Config = None,
+    verbose: shared.Verbose = 0,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Write a preliminary report that shows its evidence and knows when to be silent.
+
+    Example: mmtool report film.dcm --question "Is this a frontal view?" -o out
+
+    Writes report.json (the truth) and its views: report.txt, report.html, report.fhir.json, and
+    report_sr.dcm where DICOM came in; heat maps in evidence. A clinician must read the images.
+    """
+    arguments = dict(locals())
+    from mmtool.io.limits import Limits
+    from mmtool.pipelines.report import COLUMNS, ReportOptions, ReportTask
+    from mmtool.pipelines.report_views import parse_formats
+
+    options = ReportOptions(
+        model=model,
+        device=device,
+        series=series,
+        indication=indication,
+        prior=prior,
+        text=text,
+        question=tuple(question or ()),
+        formats=parse_formats(format_),
+        volumes=volumes,
+    )
+    task = ReportTask(options, Limits.from_env())
+    if self_test:
+        _self_test(task, inputs or [], as_json=json)
+        return
+    run_task(
+        task,
+        inputs or [],
+        shared.Common.of(arguments),
+        columns=COLUMNS,
+        arguments=arguments,
+        channels=Channels(lambda: (), as_one_study, {}) if study else None,
+    )
+
+
+def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:
+    import json
+
+    from mmtool.pipelines.report_selftest import COLUMNS, self_test
+
+    rows = [row.cells() for row in self_test(task, paths)]
+    if as_json:
+        typer.echo(json.dumps([dict(zip(COLUMNS, r, strict=True)) for r in rows], indent=2))
+        return
+    for cells in (COLUMNS, *rows):
+        typer.echo("\t".join(cells))

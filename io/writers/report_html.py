@@ -1,0 +1,155 @@
+"""``report.html``: the report as a page that runs no script and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from mmtool.io.atomic import replace_into
+from mmtool.io.writers.key_image import Figure
+from mmtool.io.writers.report_text import PRELIMINARY, image_line
+from mmtool.reports import Finding, Report, Support
+
+
+def write_report_html(path: Path, report: Report, figures: Mapping[str, Figure]) -> None:
+    """Write a report as a page.
+
+    Every word that comes from outside is escaped, and the page's own policy forbids scripts and
+    all requests.
+
+    Args:
+        path: Target.
+        report: The report.
+        figures: Pictures by ``image-N`` or by the id of the finding that they show.
+    """
+    page = Template(
+        (files("mmtool.io") / "writers" / "report_page.html").read_text(encoding="utf-8")
+    )
+    text = page.substitute(
+        banner=escape(PRELIMINARY),
+        body="\n".join(_sections(report, figures)),
+        footer=_footer(report),
+    )
+    with replace_into(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
+    if report.study.indication:
+        yield _section("Indication", f"<p>{escape(report.study.indication)}</p>")
+    yield _section("Impression", _list(escape(s) for s in report.impression))
+    kinds = _list(escape(i.sentence) for i in report.study.images if i.sentence)
+    told = _list((_finding(f, figures) for f in report.findings), ids=report.findings)
+    yield _section("Findings", kinds + (told if report.findings else "<p>None told.</p>"))
+    shown = "".join(_figure(name, figure, report) for name, figure in figures.items())
+    yield _section("Images", f'<div class="figures">{shown}</div>' + _images(report))
+    if report.comparison is not None:
+        changes = [c.sentence for c in report.comparison.changes]
+        lines = _list(escape(s) for s in (*changes, *report.comparison.notes))
+        yield _section(f"Compared with {report.comparison.prior}", lines)
+    if report.answers:
+        rows = ((a.question, a.answer, a.reason) for a in report.answers)
+        yield _section("Answers", _table(("question", "answer", "why"), rows))
+    if report.checks:
+        yield _section("The given report", _checks(report))
+    if report.similar:
+        yield _section("Similar cases", _list(_case(s) for s in report.similar))
+    yield _section("How this was made", _list(escape(s) for s in report.provenance.statements))
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>\n{body}</section>"
+
+
+def _list(entries: Iterable[str], ids: Iterable[Finding] = ()) -> str:
+    names = [f' id="{escape(f.id)}"' for f in ids]
+    lines = [
+        f"<li{names[i] if i < len(names) else ''}>{entry}</li>" for i, entry in enumerate(entries)
+    ]
+    return f"<ul>{''.join(lines)}</ul>"
+
+
+def _finding(finding: Finding, figures: Mapping[str, Figure]) -> str:
+    """A sentence, how sure it is, and links to what it rests on."""
+    facts: list[str] = [finding.presence]
+    if finding.probability is not None:
+        facts.append(f"probability {finding.probability:.2f}")
+    if finding.uncertainty is not None:
+        facts.append(f"uncertainty {finding.uncertainty:.2f}")
+    if finding.code is not None:
+        facts.append(f"{finding.code.scheme} {finding.code.value}")
+    facts.append(f"by {finding.by}")
+    links = []
+    if finding.id in figures:
+        links.append(_link(f"figure-{finding.id}", "show"))
+    links += [
+        _link(f"figure-image-{e.image}", f"image {e.image}")
+        for e in finding.evidence[:1]
+        if f"image-{e.image}" in figures
+    ]
+    quotes = "".join(f"<blockquote>{_case(s)}</blockquote>" for s in finding.support)
+    said = escape(finding.sentence)
+    return f'{said} <span class="facts">{escape("; ".join(facts))} {" ".join(links)}</span>{quotes}'
+
+
+def _link(target: str, words: str) -> str:
+    return f'<a href="#{escape(target)}">{escape(words)}</a>'
+
+
+def _figure(name: str, figure: Figure, report: Report) -> str:
+    data = base64.b64encode(figure.png).decode("ascii")
+    back = ""
+    if any(f.id == name for f in report.findings):
+        back = f" {_link(name, 'sentence')}"
+    caption = escape(figure.caption)
+    return (
+        f'<figure id="figure-{escape(name)}">'
+        f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{caption}{back}</figcaption></figure>"
+    )
+
+
+def _images(report: Report) -> str:
+    lines = []
+    for image in report.study.images:
+        notes = "".join(f"<br>{escape(s)}" for s in (*image.gate.reasons, *image.notes))
+        lines.append(f"{escape(image_line(image))}<span class='facts'>{notes}</span>")
+    return _list(lines)
+
+
+def _checks(report: Report) -> str:
+    known = {f.id for f in report.findings}
+    rows = []
+    for check in report.checks:
+        link = f" {_link(check.finding, 'finding')}" if check.finding in known else ""
+        verdict = f'<span class="tag">{escape(check.verdict)}</span>'
+        rows.append((escape(check.sentence), verdict, escape(check.reason) + link))
+    return _rows(("sentence", "", "why"), rows)
+
+
+def _case(support: Support) -> str:
+    words = f": “{escape(support.quote)}”" if support.quote else ""
+    return f"{escape(support.id)} ({support.score:.2f}){words}"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return _rows(head, [tuple(escape(cell) for cell in row) for row in rows])
+
+
+def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table of cells that are HTML already."""
+    top = "".join(f"<th>{escape(h)}</th>" for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _footer(report: Report) -> str:
+    made = report.provenance
+    models = "; ".join(
+        f"{m.task}/{m.name} {m.version} {m.weights_sha256[:12]}" for m in made.models
+    )
+    return escape(f"{made.tool} {made.tool_version}, {made.created}. Models: {models or 'none'}.")

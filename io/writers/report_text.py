@@ -1,0 +1,94 @@
+"""``report.txt``: the report as people read it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmtool.io.atomic import replace_into
+from mmtool.reports import Gate, Report, Said, StudyImage
+
+_WIDTH = 88
+PRELIMINARY = "PRELIMINARY REPORT, made by software. A clinician must read the images."
+
+
+def write_report_text(path: Path, report: Report) -> None:
+    """Write a report as plain text with headings.
+
+    Args:
+        path: Target.
+        report: The report.
+    """
+    with replace_into(path) as temporary:
+        temporary.write_text(report_text(report), encoding="utf-8")
+
+
+def report_text(report: Report) -> str:
+    """The report as plain text."""
+    blocks = [PRELIMINARY, *(f"{head}\n{body}" for head, body in _sections(report))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _sections(report: Report) -> Iterator[tuple[str, str]]:
+    if report.study.indication:
+        yield "INDICATION:", _paragraph(report.study.indication)
+    yield "IMAGES:", _lines(image_line(image) for image in report.study.images)
+    told = [*(i.sentence for i in report.study.images), *(f.sentence for f in report.findings)]
+    yield "FINDINGS:", _lines(s for s in told if s) or "  None told."
+    yield "IMPRESSION:", _lines(report.impression)
+    if report.comparison is not None:
+        told = [c.sentence for c in report.comparison.changes]
+        yield (
+            f"COMPARISON ({_one_line(report.comparison.prior)}):",
+            _lines([*told, *report.comparison.notes]),
+        )
+    if report.answers:
+        answers = [f"{a.question} -> {a.answer.rstrip('.')} ({a.reason})" for a in report.answers]
+        yield "ANSWERS:", _lines(answers)
+    if report.checks:
+        checks = [f"[{c.verdict}] {c.sentence} ({c.reason})" for c in report.checks]
+        yield "THE GIVEN REPORT:", _lines(checks)
+    if report.similar:
+        cases = [f"{s.score:.2f} {s.id}: {s.quote}" for s in report.similar]
+        yield "SIMILAR CASES:", _lines(cases)
+    yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
+
+
+def image_line(image: StudyImage) -> str:
+    """What is said of one image, in one line."""
+    size = " x ".join(str(n) for n in image.shape)
+    return f"{image.name}: {gate_words(image.gate)}; {image.kind} of {size}"
+
+
+def gate_words(gate: Gate) -> str:
+    """The gate in words: ``MR, axial, head (by the model, 0.98)``."""
+    named = (
+        ("", gate.modality),
+        ("", gate.plane),
+        ("", gate.region),
+        ("", gate.sequence),
+        ("contrast: ", gate.contrast),
+    )
+    parts = [_said(head, said) for head, said in named if said.value]
+    if not gate.known:
+        return "; ".join([", ".join(parts) or "kind not known", "outside what the models know"])
+    return ", ".join(parts)
+
+
+def _said(head: str, said: Said) -> str:
+    sure = "" if said.probability is None else f" ({said.probability:.2f})"
+    return f"{head}{said.value}{sure}"
+
+
+def _lines(sentences: Iterator[str] | Sequence[str]) -> str:
+    return "\n".join(_paragraph(s) for s in sentences)
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(_one_line(text), _WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _one_line(text: str) -> str:
+    """No line breaks and no control characters: a text can't make up a section."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

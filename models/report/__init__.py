@@ -1,0 +1,1 @@
+"""What ``mmtool report`` says of an image from the vectors of an encoder."""

@@ -1,0 +1,188 @@
+"""``mmtool report --self-test``: does the report hang on the image, and on nothing else?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from mmtool.models.report.sentences import image_sentence
+from mmtool.pipelines.report import ReportTask
+from mmtool.pipelines.report_cases import votes_of
+from mmtool.pipelines.report_check import check_report
+from mmtool.pipelines.report_findings import findings_of
+from mmtool.pipelines.report_gate import Look, gate_of
+from mmtool.pipelines.report_images import Seen, read_study, slices_of
+from mmtool.pipelines.report_strangers import STRANGERS, stranger
+from mmtool.reports import Gate
+from mmtool.retrieval import Hit, Item, Picture, Source
+
+COLUMNS = ("test", "n", "passed", "share", "note")
+_EACH = 10  # made images of each kind
+_SEED = 7_000  # far from the seeds of training
+_MARK = 0.06  # of the height: where burned-in words are put
+# True of any image of the kind, and of no use for what is asked.
+_PADDING = "The examination was tolerated well. Images were acquired in the usual way. "
+_GIVEN = "CT of the head. There is a mass. No pleural effusion."
+_CASES = ("Ring-enhancing mass with edema.", "No mass. Small cyst.", "Fracture of the femur.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        test: What was done.
+        n: How often.
+        passed: How often the answer was as it must be.
+        note: What must be.
+    """
+
+    test: str
+    n: int
+    passed: int
+    note: str
+
+    def cells(self) -> tuple[str, ...]:
+        """As words, in the order of `COLUMNS`."""
+        share = f"{self.passed / self.n:.3f}" if self.n else ""
+        return self.test, str(self.n), str(self.passed), share, self.note
+
+
+def self_test(task: ReportTask, paths: Sequence[Path]) -> list[Row]:
+    """Run all tests.
+
+    Args:
+        task: With the model that is tested.
+        paths: Radiological images for those tests that need real ones.
+    """
+    rows = list(_strangers(task))
+    images = [seen for path in paths for seen in read_study([path], task.limits)]
+    looks = [_look(task, image) for image in images]
+    tests: tuple[Callable[[ReportTask, Sequence[Look]], Row], ...] = (
+        _wrong_modality,
+        _burned_in,
+        _swapped,
+        _diluted,
+        _interfered,
+        _reordered,
+    )
+    return [*rows, *(test(task, looks) for test in tests)] if looks else rows
+
+
+def _look(task: ReportTask, image: Seen) -> Look:
+    model, encoder = task.loaded()
+    slices = slices_of(image)
+    vectors = encoder.encode_pictures([p for _, p in slices]).vectors
+    return Look(image, slices, model.projected(vectors))
+
+
+def _gate(task: ReportTask, look: Look) -> Gate:
+    return gate_of(look, task.loaded()[0])
+
+
+def _alone(task: ReportTask, picture: Picture) -> Look:
+    """A picture with no file behind it."""
+    return _look(task, Seen(1, "made", "", "image", picture))
+
+
+def _strangers(task: ReportTask) -> Iterator[Row]:
+    blank = [Picture(np.full((1, 128, 128), v, np.float32)) for v in (0, 0.5, 1)]
+    silent = sum(not _gate(task, _alone(task, p)).known for p in blank)
+    yield Row("blank image", len(blank), silent, "must be silent")
+    for kind in STRANGERS:
+        made = [stranger(kind, _SEED + i) for i in range(_EACH)]
+        silent = sum(not _gate(task, _alone(task, p)).known for p in made)
+        yield Row(f"made image: {kind}", len(made), silent, "must be silent")
+
+
+def _with(look: Look, **facts: str) -> Look:
+    """The same look with other facts in the header; without any if none is given."""
+    picture = replace(look.image.picture, facts=facts)
+    return replace(look, image=replace(look.image, picture=picture))
+
+
+def _wrong_modality(task: ReportTask, looks: Sequence[Look]) -> Row:
+    """A header that names a modality which the models don't know."""
+    passed = sum(not _gate(task, _with(look, modality="US")).known for look in looks)
+    return Row("header of another modality (US)", len(looks), passed, "must be refused")
+
+
+def _burned_in(task: ReportTask, looks: Sequence[Look]) -> Row:
+    """White marks at the top and the bottom, and no header to lean on."""
+    passed = 0
+    for look in looks:
+        picture = look.slices[len(look.slices) // 2][1]
+        marked = picture.pixels.copy()
+        high, wide = marked.shape[1:3]
+        rows = max(1, int(high * _MARK))
+        marks = (np.arange(wide) // 3 % 2).astype(np.float32)
+        marked[:, :rows, :] = marked[:, -rows:, :] = marks if marked.ndim == 3 else marks[:, None]
+        plain = _alone(task, replace(picture, facts={}))
+        other = _alone(task, replace(picture, pixels=marked, facts={}))
+        passed += _words(task, plain) == _words(task, other)
+    return Row("burned-in marks", len(looks), passed, "must tell the same")
+
+
+def _words(task: ReportTask, look: Look, cases: Sequence[Hit] = ()) -> tuple[str, ...]:
+    """All that is told of one image."""
+    model, encoder = task.loaded()
+    gate = gate_of(look, model)
+    found, _ = findings_of(look, gate, model, encoder, first=1, votes=votes_of(cases), support={})
+    return image_sentence(gate, 1, False), *(f"{f.text} {f.presence}" for f in found)
+
+
+def _cases() -> list[Hit]:
+    return [
+        Hit(i, Item(i, Source(f"case {i}", "", "image", "", text=text)), 0.9 - i / 100)
+        for i, text in enumerate(_CASES, start=1)
+    ]
+
+
+def _swapped(task: ReportTask, looks: Sequence[Look]) -> Row:
+    """Another image with the same similar cases."""
+    told = [(_gate(task, look), _words(task, look, _cases())) for look in looks]
+    pairs = [
+        (one, two)
+        for (gate, one), (other, two) in pairwise(told)
+        if (gate.modality.value, gate.region.value) != (other.modality.value, other.region.value)
+    ]
+    passed = sum(one != two for one, two in pairs)
+    return Row("swapped image, same cases", len(pairs), passed, "must tell something else")
+
+
+def _verdicts(task: ReportTask, look: Look, text: str) -> dict[str, str]:
+    model, encoder = task.loaded()
+    gate = gate_of(look, model)
+    found, _ = findings_of(look, gate, model, encoder, first=1, votes={}, support={})
+    return {c.sentence: c.verdict for c in check_report(text, [gate], found, model.cuts)}
+
+
+def _diluted(task: ReportTask, looks: Sequence[Look]) -> Row:
+    """A given report among sentences that say nothing."""
+    passed = 0
+    for look in looks:
+        plain = _verdicts(task, look, _GIVEN)
+        padded = _verdicts(task, look, _PADDING + _GIVEN + " " + _PADDING)
+        passed += all(padded.get(sentence) == verdict for sentence, verdict in plain.items())
+    return Row("diluted text", len(looks), passed, "must judge each sentence the same")
+
+
+def _interfered(task: ReportTask, looks: Sequence[Look]) -> Row:
+    """Another patient's report beside the image changes nothing that is told of the image."""
+    passed = 0
+    for look in looks:
+        before = _words(task, look)
+        _verdicts(task, look, " ".join(_CASES))
+        passed += _words(task, look) == before
+    return Row("interfering text", len(looks), passed, "must tell the same")
+
+
+def _reordered(task: ReportTask, looks: Sequence[Look]) -> Row:
+    """The similar cases in reverse."""
+    cases = _cases()
+    passed = sum(_words(task, x, cases) == _words(task, x, cases[::-1]) for x in looks)
+    return Row("order of similar cases", len(looks), passed, "must tell the same")

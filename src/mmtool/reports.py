@@ -1,0 +1,351 @@
+"""What ``mmtool report`` says of a study: the one truth that every view of it is written from.
+
+Nothing here imports numpy or torch at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from mmtool.types import Code
+
+SCHEMA: Final = "mmtool-report"
+VERSION = 1  # of the schema; a reader refuses a newer one
+
+Presence = Literal["present", "absent", "uncertain"]
+SaidBy = Literal["header", "model", "unknown"]
+ImageKind = Literal["image", "volume", "slide"]
+EvidenceKind = Literal["heat map", "mask", "box", "slice"]
+Verdict = Literal["agrees", "contradicts", "unsupported", "not checked"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """One thing that is said of an image as a whole.
+
+    Attributes:
+        value: In plain words, or "" where nobody knows.
+        by: Who says it: the file's header goes first.
+        probability: Calibrated, 0 to 1, where a model says it.
+    """
+
+    value: str = ""
+    by: SaidBy = "unknown"
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an image is, and whether the models know such images.
+
+    Attributes:
+        modality: CT, MR, X-ray, US, ...
+        plane: axial, coronal, sagittal, frontal, lateral.
+        region: head, chest, abdomen, ...
+        sequence: Of MR: T1, T2, FLAIR, ...
+        contrast: Whether a contrast agent was given.
+        known: Whether findings may be told of it at all.
+        uncertainty: Evidential, 0 to 1, of the modality; None where no model was asked.
+        reasons: Plain sentences on why it is not known.
+    """
+
+    modality: Said = Said()
+    plane: Said = Said()
+    region: Said = Said()
+    sequence: Said = Said()
+    contrast: Said = Said()
+    known: bool = False
+    uncertainty: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A DICOM object by its identifiers.
+
+    Attributes:
+        sop_class: Kind of the object.
+        sop_instance: The object.
+    """
+
+    sop_class: str
+    sop_instance: str
+
+
+@dataclass(frozen=True)
+class StudyImage:
+    """One image, volume or slide of the study.
+
+    Attributes:
+        number: From 1.
+        name: Of the file or folder, without where it lies.
+        sha256: Of the bytes that were read.
+        kind: What it is.
+        shape: Slices, rows and columns as they were looked at.
+        gate: What it is and whether the models know such images.
+        sentence: The gate, as it is told.
+        spacing: mm along those axes, or None where nobody knows.
+        study_uid: Of DICOM, else "".
+        series_uid: Of DICOM, else "".
+        instances: DICOM objects that it was read from.
+        notes: Plain sentences on what the reader had to do.
+    """
+
+    number: int
+    name: str
+    sha256: str
+    kind: ImageKind
+    shape: tuple[int, ...]
+    gate: Gate
+    sentence: str = ""
+    spacing: tuple[float, ...] | None = None
+    study_uid: str = ""
+    series_uid: str = ""
+    instances: tuple[Instance, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was given.
+
+    Attributes:
+        images: All images, in the order given.
+        indication: Why the study was made, as the user says.
+    """
+
+    images: tuple[StudyImage, ...]
+    indication: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number.
+
+    Attributes:
+        name: What was measured.
+        value: How much.
+        unit: By UCUM: ``mL``, ``%``, ``mm``.
+    """
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where a finding can be seen.
+
+    Attributes:
+        kind: What points at it.
+        image: Number of the image.
+        path: File beside the report, or "".
+        box: x, y, width and height as shares of the image, or None.
+        slice: Counted from 0 along the first axis of the image's shape, or None.
+        agreement: Of a heat map: the drop of the finding's log odds when its hottest fifth is
+            hidden, less that when random fifths are; above 0 it points at what decided.
+    """
+
+    kind: EvidenceKind
+    image: int
+    path: str = ""
+    box: tuple[float, float, float, float] | None = None
+    slice: int | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Support:
+    """A similar case that speaks for a sentence.
+
+    Attributes:
+        id: Key in the index.
+        score: Likeness; comparable within one report.
+        quote: Sentence of that case, word for word.
+    """
+
+    id: str
+    score: float
+    quote: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement about the study.
+
+    Attributes:
+        id: Unique within the report; the views link by it.
+        text: Name of the finding, e.g. ``pleural effusion`` or ``left hippocampus``.
+        presence: Whether it is there.
+        sentence: As it is told.
+        by: Model or measurement that it comes from.
+        code: Of the finding, where one is known.
+        site: Where, where that is known.
+        laterality: ``left``, ``right``, ``both`` or "".
+        probability: Calibrated, 0 to 1, or None for what was measured.
+        uncertainty: Evidential, 0 to 1, or None.
+        measurements: Numbers that belong to it.
+        evidence: Where it can be seen.
+        support: Similar cases that speak for it.
+    """
+
+    id: str
+    text: str
+    presence: Presence
+    sentence: str
+    by: str
+    code: Code | None = None
+    site: Code | None = None
+    laterality: Literal["left", "right", "both", ""] = ""
+    probability: float | None = None
+    uncertainty: float | None = None
+    measurements: tuple[Measurement, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    support: tuple[Support, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one finding since the prior.
+
+    Attributes:
+        text: Name of the finding.
+        before: Presence or number then.
+        now: Presence or number now.
+        sentence: As it is told.
+    """
+
+    text: str
+    before: str
+    now: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The study beside an earlier one.
+
+    Attributes:
+        prior: Name of the file.
+        sha256: Of its bytes.
+        changes: Of what both tell.
+        notes: What can't be compared, and why.
+    """
+
+    prior: str
+    sha256: str
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One sentence of a given report beside the image.
+
+    Attributes:
+        sentence: As given.
+        verdict: How they go together.
+        reason: Why.
+        finding: Id of the finding that it was compared with, or "".
+    """
+
+    sentence: str
+    verdict: Verdict
+    reason: str
+    finding: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question of the user.
+
+    Attributes:
+        question: As given.
+        answer: In words; ``cannot tell`` where nothing here can tell.
+        told: Whether there is an answer.
+        reason: What the answer rests on, or why there is none.
+        probability: Of the answer, where a model gives one.
+    """
+
+    question: str
+    answer: str
+    told: bool
+    reason: str
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """A model that took part.
+
+    Attributes:
+        task: Command that it was made for.
+        name: As its card says.
+        weights_sha256: Hash of its weights.
+        use: Terms: ``any``, ``research`` or ``unknown``.
+        trained_on: Names of the data sets.
+        version: As its card says.
+    """
+
+    task: str
+    name: str
+    weights_sha256: str
+    use: str = "unknown"
+    trained_on: tuple[str, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who made the report, with what.
+
+    Attributes:
+        tool: ``mmtool``.
+        tool_version: Of it.
+        created: ISO 8601 with time zone.
+        models: That took part.
+        index: Name of the index that similar cases come from, or "".
+        statements: What a reader must be told of how the report came about.
+    """
+
+    tool: str
+    tool_version: str
+    created: str
+    models: tuple[ModelUsed, ...] = ()
+    index: str = ""
+    statements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A preliminary report.
+
+    Attributes:
+        study: What was given.
+        findings: What is said, in the order in which it is told.
+        impression: Sentences.
+        provenance: Who made it.
+        abstained: Whether the models were silent on every image.
+        comparison: With a prior, where one was given.
+        checks: Of a given report.
+        answers: To questions.
+        similar: Cases that look alike, best first.
+        schema: Name of this layout.
+        version: Of this layout.
+        status: Always ``preliminary``: a clinician must read it.
+    """
+
+    study: Study
+    findings: tuple[Finding, ...]
+    impression: tuple[str, ...]
+    provenance: Provenance
+    abstained: bool = False
+    comparison: Comparison | None = None
+    checks: tuple[Check, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    similar: tuple[Support, ...] = ()
+    schema: Literal["mmtool-report"] = SCHEMA
+    version: int = VERSION
+    status: Literal["preliminary"] = "preliminary"

@@ -151,7 +151,8 @@ def _foremost(
     """Those of more than k rows that can be among the k best."""
     some = scores[rows]
     cut = -np.partition(-some, k - 1)[k - 1]
-    return rows[some >= cut - margin]
+    kept: NDArray[np.int64] = rows[some >= cut - margin]
+    return kept
 
 
 def _merge(

@@ -38,8 +38,10 @@ $(STAMPS)/lint: $(STAMPS)/test
 demo: $(STAMPS)/demo
 	PATH="$(abspath $(BIN)):$$PATH" examples/segment/demo.sh "$(DEMO_OUT)"
 
+# One process a core, each with one thread: the tests share no files.
+test: export OMP_NUM_THREADS ?= 1
 test: $(STAMPS)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # mypy runs from tests/: at the root the folder io/ would hide the standard library's io.
 lint: $(STAMPS)/lint

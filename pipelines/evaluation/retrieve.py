@@ -90,7 +90,7 @@ class _Views:
 
 def evaluate_retrieve(
     data: Path,
-    model: str = "joint",
+    model: str,
     *,
     split: str = "dev",
     device: torch.device | str = "cpu",

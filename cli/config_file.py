@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ _MAX_CONFIG = 16 << 20  # bytes
 _PATHS = frozenset({"inputs", "output", "samplesheet"})
 _NAMED_PATHS = frozenset({"channel", "omics"})  # NAME=FILE
 # A name or words, unless a file of that name exists.
-MAYBE_PATHS = frozenset({"model", "text", "epitopes", "reference", "signatures", "slides", "tiles"})
+MAYBE_PATHS = frozenset(
+    {"model", "text", "epitopes", "reference", "signatures", "slides", "tiles", "index"}
+)
+_TAKE_WORDS = frozenset({"retrieve"})  # commands whose inputs are files or words
 _NOT_SETTABLE = frozenset({"config", "help"})
 
 
@@ -61,10 +64,13 @@ def load_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
     table = values.get(command)
     if isinstance(table, dict):
         flat |= {key.replace("-", "_"): value for key, value in table.items()}
+    # Python keeps some names for itself: --filter is filter_ there.
+    flat = {f"{k}_" if k not in known and f"{k}_" in known else k: v for k, v in flat.items()}
     for key, value in flat.items():
         _check(path, key, value, known)
     folder = Path(os.path.realpath(path.parent))  # so that ".." in a path means what was recorded
-    return {key: _resolved(key, value, folder) for key, value in flat.items()}
+    maybe = MAYBE_PATHS | ({"inputs"} if command in _TAKE_WORDS else set())
+    return {key: _resolved(key, value, folder, maybe) for key, value in flat.items()}
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -108,19 +114,19 @@ def _check(path: Path, key: str, value: Any, known: set[str]) -> None:
         raise UsageError(f"{path}: '{key}' must be words, a number, true/false or a list", "")
 
 
-def _resolved(key: str, value: Any, folder: Path) -> Any:
+def _resolved(key: str, value: Any, folder: Path, maybe: Collection[str]) -> Any:
     if isinstance(value, list):
-        return [_resolved(key, part, folder) for part in value]
+        return [_resolved(key, part, folder, maybe) for part in value]
     if not isinstance(value, str):
         return value
+    if key in maybe:
+        try:
+            return os.path.normpath(folder / value) if (folder / value).exists() else value
+        except (OSError, ValueError):  # too long for a path, or a null byte: words
+            return value
     if key in _PATHS:
         return os.path.normpath(folder / value)
     if key in _NAMED_PATHS:
         name, given, file = value.partition("=")
         return f"{name}={os.path.normpath(folder / file)}" if given else value
-    if key in MAYBE_PATHS:
-        try:
-            return os.path.normpath(folder / value) if (folder / value).exists() else value
-        except (OSError, ValueError):  # too long for a path, or a null byte: words
-            return value
     return value

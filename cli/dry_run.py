@@ -31,7 +31,8 @@ def show_plan(
         MMToolError: The only input would be refused.
         typer.Exit: With code 6 when some of several would be.
     """
-    model = resolve_model(task.command, str(options.arguments["model"])).name
+    named = options.arguments.get("model")  # None where the input decides
+    model = "" if named is None else resolve_model(task.command, str(named)).name
     there = [all(p.exists() for p in item.inputs) for item in items]
     if any(there) and isinstance(task, Foreseeing):
         task.load()
@@ -39,7 +40,7 @@ def show_plan(
     rows = [
         {
             "name": item.name,
-            "input": " ".join(str(p) for p in item.inputs),
+            "input": item.given,
             "found": "yes" if found else "no",
             "model": model,
             "output": str(options.target(item)),

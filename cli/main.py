@@ -14,6 +14,7 @@ from mmtool.cli.evaluate import evaluate_app
 from mmtool.cli.index import index
 from mmtool.cli.models import models_app
 from mmtool.cli.report import report
+from mmtool.cli.retrieve import retrieve
 from mmtool.cli.segment import segment
 from mmtool.cli.survive import survive
 from mmtool.cli.tcr_bind import tcr_bind
@@ -53,6 +54,7 @@ app.command()(survive)
 app.command("tcr-bind")(tcr_bind)
 app.command()(index)
 app.command()(report)
+app.command()(retrieve)
 app.command()(doctor)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")

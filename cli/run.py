@@ -18,7 +18,13 @@ from mmtool.errors import UsageError
 from mmtool.pipelines.batch import BatchOptions, BatchReport, ItemReport, Task, plan, run_batch
 from mmtool.pipelines.devices import check_device_name
 from mmtool.pipelines.places import Layout
-from mmtool.pipelines.samplesheet import BatchItem, items_from_paths, items_from_sheet, stem_of
+from mmtool.pipelines.samplesheet import (
+    BatchItem,
+    items_from_paths,
+    items_from_queries,
+    items_from_sheet,
+    stem_of,
+)
 
 # About this run or this terminal, not about the result: a replay chooses them anew.
 _PLACE = (
@@ -65,13 +71,14 @@ def parse_channels(values: Sequence[str]) -> dict[str, Path]:
 
 def run_task(
     task: Task,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sequence[str],
     common: Common,
     *,
     columns: Collection[str],
     arguments: Mapping[str, Any],
     layout: Callable[[Sequence[BatchItem], Path], Layout] | None = None,
     channels: Channels | None = None,
+    words: bool = False,
 ) -> None:
     """Run a task over the inputs of a command line.
 
@@ -84,6 +91,7 @@ def run_task(
         layout: Makes of all items and the output folder how they share it; None for one folder
             an item.
         channels: For a command whose items may be several images.
+        words: Whether an input that is no file is taken for words.
 
     Raises:
         typer.Exit: With code 6 when some of several inputs failed, 143 after SIGTERM.
@@ -93,7 +101,7 @@ def run_task(
     check_device_name(common.device)
     if common.resume and common.overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "give one of them")
-    items = _items(task.command, inputs, common, columns, channels)
+    items = _items(task.command, inputs, common, columns, channels, words=words)
     options = _options(task.command, inputs, common, arguments, items)
     if layout is not None:
         options = replace(options, layout=layout(items, options.output))
@@ -112,10 +120,12 @@ def run_task(
 
 def _items(
     command: str,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sequence[str],
     common: Common,
     columns: Collection[str],
     channels: Channels | None,
+    *,
+    words: bool,
 ) -> list[BatchItem]:
     given = channels.given if channels else {}
     if common.samplesheet and (inputs or given):
@@ -126,17 +136,20 @@ def _items(
             params=columns,
             path_params=MAYBE_PATHS & set(columns),
             channels=channels.names() if channels else (),
+            words=words,
         )
     elif not inputs:
         raise UsageError("no input", f"mmtool {command} FILE, or --samplesheet FILE")
+    elif words:
+        items = items_from_queries([str(i) for i in inputs])
     else:
-        items = items_from_paths(inputs, given)
+        items = items_from_paths([Path(i) for i in inputs], given)
     return channels.order(items) if channels else items
 
 
 def _options(
     command: str,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sequence[str],
     common: Common,
     arguments: Mapping[str, Any],
     items: Sequence[BatchItem],
@@ -144,8 +157,10 @@ def _options(
     several = common.samplesheet is not None or len(items) > 1
     if common.output:
         output = common.output
+    elif len(items) == 1 and items[0].words:
+        output = Path(f"{items[0].name}_{command}")
     elif common.samplesheet or len(inputs) == 1:
-        output = Path(f"{stem_of(common.samplesheet or inputs[0])}_{command}")
+        output = Path(f"{stem_of(common.samplesheet or Path(inputs[0]))}_{command}")
     else:
         output = Path(f"mmtool_{command}")
     return BatchOptions(
@@ -156,7 +171,11 @@ def _options(
         shard=parse_shard(common.shard, os.environ, several=several),
         threads=common.threads,
         seed=common.seed,
-        arguments={k: v for k, v in arguments.items() if k not in (*_PLACE, *_MACHINE, *_TERMINAL)},
+        arguments={
+            k.rstrip("_"): v
+            for k, v in arguments.items()
+            if k not in (*_PLACE, *_MACHINE, *_TERMINAL)
+        },
         path_params=MAYBE_PATHS,
     )
 
@@ -215,7 +234,7 @@ def _as_json(result: ItemReport) -> dict[str, Any]:
     error = result.error
     return {
         "name": result.item.name,
-        "input": " ".join(str(p) for p in result.item.inputs),
+        "input": result.item.given,
         "output": str(result.output) if result.kept else None,
         "status": result.status,
         "seconds": round(result.seconds, 3),

@@ -298,6 +298,7 @@ class _Runner:
                 name=item.name,
                 arguments=self._arguments(item),
                 inputs=item.inputs[:1] if item.channels else item.inputs,
+                words=item.words,
                 channels=dict(zip(item.channels, item.inputs[1:], strict=False)),
                 inputs_sha256=result.inputs_sha256,
                 fingerprint=fingerprint,
@@ -363,7 +364,7 @@ def _write_failures(reports: Sequence[ItemReport], options: BatchOptions) -> Pat
     path = options.output / f"failures{part}.tsv"
     rows = [
         (
-            " ".join(str(p) for p in report.item.inputs),
+            report.item.given,
             report.item.name,
             type(report.cause or report.error).__name__,
             report.error.exit_code,

@@ -15,7 +15,7 @@ from mmtool.io.readers.picture_marks import likeness
 
 MOST_BITS = 4  # of 64 in which the hashes of two pictures that look the same differ
 _BANDS = 5  # of two hashes that differ in 4 bits, one of five bands is equal
-_LIKENESS = 0.99
+LIKENESS = 0.99
 _CROWD = 2000  # pictures with one band in common that are compared
 
 
@@ -61,7 +61,7 @@ def find_duplicates(reader: IndexReader) -> list[Duplicate]:
 def _looks_alike(reader: IndexReader, pair: Duplicate) -> bool:
     """Whether the thumbnails agree; without them the hashes alone decide."""
     small = [item.thumbnail for item in reader.items([pair.first, pair.second])]
-    return not all(small) or likeness(small[0], small[1]) >= _LIKENESS
+    return not all(small) or likeness(small[0], small[1]) >= LIKENESS
 
 
 _STRINGS = frozenset(("molecule", "protein"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from mmtool.io.readers.strings import (
 )
 from mmtool.io.readers.text import read_text
 from mmtool.pipelines.retrieval_terms import Terms, read_terms
-from mmtool.pipelines.samplesheet import BatchItem, slug, stem_of
+from mmtool.pipelines.samplesheet import existing_path
 from mmtool.retrieval import Kind, Picture
 
 AS = ("text", "molecule", "protein", "image")
@@ -38,7 +37,6 @@ _FILE_ENDINGS = (
 )
 _TEXT_ENDINGS = (".txt", ".md", ".report")
 _HEAD = 4096
-_NAME = 40
 _EXACT = 1024  # pixels of a side: larger pictures may have been averaged by the reader
 
 Box = tuple[float, float, float, float]
@@ -75,32 +73,6 @@ class Query:
     notes: tuple[str, ...] = ()
 
 
-def items_of(queries: Sequence[str]) -> list[BatchItem]:
-    """One item a query, with a safe name.
-
-    Raises:
-        UsageError: One is empty, or stands twice.
-    """
-    out: list[BatchItem] = []
-    for query in queries:
-        if not query.strip():
-            raise UsageError("an empty query", "give words, a file, a SMILES or letters")
-        if queries.count(query) > 1:
-            raise UsageError(f"{query[:60]} was given more than once", "give each query once")
-        name = stem_of(Path(query)) if _is_there(query) else slug(query)[:_NAME].strip("._-")
-        if any(item.name.lower() == name.lower() for item in out):
-            name += "-" + hashlib.sha256(query.encode()).hexdigest()[:8]
-        out.append(BatchItem(name, (Path(query),), {"query": query}))
-    return out
-
-
-def _is_there(query: str) -> bool:
-    try:
-        return Path(query).exists()
-    except (OSError, ValueError):  # too long for a name, or a zero byte
-        return False
-
-
 def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits) -> Query:
     """Read a query.
 
@@ -114,7 +86,7 @@ def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits
         InputError: The file is missing, broken or of no known kind.
         UsageError: A region of what is no picture, or outside it.
     """
-    if _is_there(query):
+    if existing_path(query, Path()) is not None:
         found = _of_file(query, taken_as, roi, limits)
     else:
         found = _of_string(query, taken_as)

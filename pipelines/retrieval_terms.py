@@ -26,6 +26,8 @@ _BEHIND = re.compile(
     r"not (?:seen|present|identified)|absent)\b"
 )
 _NOT_NEGATION = re.compile(r"\b(?:no|not|without) (?:\w+ )?(?:change|changed|only|certain)\b")
+_SENTENCE = re.compile(r"([.;:\n]|\b(?:but|however|although)\b)")
+_NO = re.compile(r"\b(?:no|without|negative for|free of|denies)\b")
 _PARTS = re.compile(r",|\b(?:and|or|nor)\b|/")
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
 _MOST = 60  # terms of a long report
@@ -82,10 +84,26 @@ def read_terms(text: str) -> Terms:
 def affirms(text: str, phrase: str) -> bool:
     """Whether a clause of a text says that there is what a phrase names."""
     wanted = {_stem(word) for word in _words(phrase)}
+    whole = "".join(_joined(part) for part in _SENTENCE.split(clean(text).lower()))
     return bool(wanted) and any(
-        wanted <= {_stem(word) for word in _words(_parted(clause)[0])}
-        for clause in _clauses(clean(text))
+        wanted <= {_stem(word) for word in _words(_parted(clause)[0])} for clause in _clauses(whole)
     )
+
+
+def _joined(part: str) -> str:
+    """Without the commas of a list such as "no effusion, air or mass", which denies them all."""
+    no = _NO.search(part)
+    end = max(part.rfind(" or "), part.rfind(" nor "))
+    if no is None or end < no.end():
+        return part
+    return part[: no.end()] + part[no.end() : end].replace(",", " or") + part[end:]
+
+
+def denies(text: str, phrase: str) -> bool:
+    """Whether a text speaks of what a phrase names, and nowhere says that it is there."""
+    wanted = {_stem(word) for word in _words(phrase)}
+    spoken = {_stem(word) for word in _words(clean(text).lower())}
+    return bool(wanted) and wanted <= spoken and not affirms(text, phrase)
 
 
 def _clauses(text: str) -> list[str]:

@@ -56,6 +56,7 @@ class RunFacts:
         arguments: Resolved options by their long names (``snake_case``) that change the result;
             values that are `Path` are written relative to the record.
         inputs: The item's inputs, as arguments of a replay.
+        words: What was given in their place, or "".
         channels: Further channels of the case by name; they are no inputs of their own.
         inputs_sha256: Path as the task named it -> hash.
         fingerprint: For ``--resume``.
@@ -87,6 +88,7 @@ class RunFacts:
     seed: int
     error: MMToolError | None = None
     expected_memory: int | None = None
+    words: str = ""
     channels: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -153,7 +155,8 @@ def write_record(folder: Path, target: Path, facts: RunFacts, record: str = RECO
 
 
 def _arguments(facts: RunFacts, home: Path) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"inputs": [_relative(p, home) for p in facts.inputs]}
+    given = [facts.words] if facts.words else [_relative(p, home) for p in facts.inputs]
+    arguments: dict[str, Any] = {"inputs": given}
     for key, value in facts.arguments.items():
         arguments[key] = _relative(value, home) if isinstance(value, Path) else value
     if facts.channels:

@@ -24,6 +24,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".json", ".fasta", ".fa", ".h5", ".pt", ".npy
 _SUFFIXES = frozenset((*_ARCHIVES, *_VOLUMES, *_PICTURES, *_TABLES))
 _MAX_SHEET = 64 << 20  # bytes
 _MAX_NAME = 80
+_MAX_WORDS = 40  # letters of a name that is made of words
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,19 @@ class BatchItem:
         inputs: Files or folders to read; further channels of a case follow the first.
         channels: Names or numbers of those further channels.
         params: Columns of the sample sheet's row, e.g. ``text``; empty cells are left out.
+        words: What was given in place of a file, for a command that takes words; "" otherwise.
     """
 
     name: str
     inputs: tuple[Path, ...]
     params: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
+    words: str = ""
+
+    @property
+    def given(self) -> str:
+        """What was given, for people."""
+        return self.words or " ".join(str(path) for path in self.inputs)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,28 @@ def items_from_paths(
     return _unique(items)
 
 
+def items_from_queries(queries: Sequence[str]) -> list[BatchItem]:
+    """One item a query: the path of a file or folder that is there, or else words.
+
+    Raises:
+        UsageError: One is empty, or stands twice.
+    """
+    twice = [query for query, n in Counter(queries).items() if n > 1]
+    if twice:
+        raise UsageError(f"{twice[0][:60]} was given more than once", "give each query once")
+    if not all(query.strip() for query in queries):
+        raise UsageError("an empty query", "give words, a file, a SMILES or letters")
+    return _unique([_query(query, Path()) for query in queries])
+
+
+def _query(text: str, folder: Path) -> BatchItem:
+    path = existing_path(text, folder)
+    if path is not None:
+        return BatchItem(stem_of(Path(path)), (Path(path),))
+    name = slug(text)
+    return BatchItem(name[:_MAX_WORDS].rstrip("._-"), (), words=text)
+
+
 def numbered_cases(folder: Path) -> list[BatchItem]:
     """Cases of a folder with files such as ``case_0000.nii.gz``; none in any other folder.
 
@@ -145,7 +175,8 @@ def _unique(items: list[BatchItem]) -> list[BatchItem]:
     out = []
     for item in items:
         if count[item.name.lower()] > 1:
-            digest = hashlib.sha256("\0".join(map(str, item.inputs)).encode()).hexdigest()[:8]
+            what = item.words or "\0".join(map(str, item.inputs))
+            digest = hashlib.sha256(what.encode()).hexdigest()[:8]
             item = replace(item, name=f"{item.name}-{digest}")
         out.append(item)
     if len({item.name.lower() for item in out}) < len(out):
@@ -159,6 +190,7 @@ def items_from_sheet(
     params: Collection[str] = (),
     path_params: Collection[str] = (),
     channels: Sequence[str] = (),
+    words: bool = False,
 ) -> list[BatchItem]:
     """Items of a sample sheet.
 
@@ -170,6 +202,7 @@ def items_from_sheet(
         path_params: Those of them whose value may be a file's path.
         channels: Channels of the model. Each but the first may have a column of its own with
             paths; the first is the input, and its column may be named after it.
+        words: Whether an input that is no file is taken for words.
 
     Raises:
         InputError: The sheet cannot be read; the message names the line.
@@ -188,11 +221,15 @@ def items_from_sheet(
             )
         row = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
         item = _item(row, column, sheet, line, ids, path_params)
+        if words:
+            found = _query(row[column], sheet.parent)
+            name = item.name if "id" in row else found.name
+            item = replace(item, name=name, inputs=found.inputs, words=found.words)
         items.append(_with_channels(item, named[1:], sheet.parent))
     if not items:
         raise InputError(f"{sheet}: no rows under the header", "add one row for each input")
     identified = "id" in header
-    if not identified and len({item.inputs for item in items}) < len(items):
+    if not identified and len({(item.inputs, item.words) for item in items}) < len(items):
         raise InputError(f"{sheet}: an input stands in several rows", "add a column id")
     return items if identified else _unique(items)
 

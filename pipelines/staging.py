@@ -18,6 +18,7 @@ from pathlib import Path
 from mmtool.errors import InputError
 
 PREFIX = ".mmtool-"
+_homes: dict[Path, Path] = {}  # of the staging folders that are in use
 
 
 def _host() -> str:
@@ -52,10 +53,17 @@ def staging_folder(target: Path) -> Iterator[Path]:
         raise InputError(
             f"{target}: cannot write there ({error.strerror})", "choose another -o"
         ) from error
+    _homes[staging] = target
     try:
         yield staging
     finally:
+        del _homes[staging]
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def home_of(folder: Path) -> Path:
+    """Where what lies in a staging folder will lie in the end; any other folder is its own home."""
+    return _homes.get(folder, folder)
 
 
 def _umask() -> int:

@@ -10,6 +10,7 @@ from mmtool.errors import InputError
 from mmtool.io.atomic import replace_into
 
 _SIZE = (900, 600)  # pixels
+_SMALL = (320, 220)
 _STRONG = (0.84, 0.37, 0.0)  # vermilion of Okabe and Ito, told apart by colour-blind eyes
 _RADIUS = 0.35  # of an atom's circle, in lengths of a bond
 
@@ -59,6 +60,20 @@ def write_molecule(path: Path, smiles: str, weights: Sequence[float], legend: st
     drawn = drawing.GetDrawingText()
     with replace_into(path) as temporary:
         temporary.write_bytes(drawn.encode() if isinstance(drawn, str) else drawn)
+
+
+def molecule_svg(smiles: str) -> str | None:
+    """A plain drawing as SVG; None of what RDKit can't read."""
+    from rdkit import Chem
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    molecule: Any = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        return None
+    drawing: Any = rdMolDraw2D.MolDraw2DSVG(*_SMALL)
+    rdMolDraw2D.PrepareAndDrawMolecule(drawing, molecule)
+    drawing.FinishDrawing()
+    return str(drawing.GetDrawingText())
 
 
 def _colour(strength: float) -> tuple[float, ...]:

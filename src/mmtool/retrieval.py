@@ -180,9 +180,11 @@ class Hit:
         score: Fused score; comparable within one answer only.
         similarity: Calibrated: share of pairs of this score that belong together in the data that
             the encoder was calibrated on; None where no calibration holds.
-        scores: Each search's own score, by its name (``dense``, ``words``, ``tanimoto``, ...).
+        scores: Each search's own score, by its name: ``cosine_picture``, ``bm25``, ...
         why: Plain sentences: matched words, region, duplicate.
         region: x, y, width, height as shares of the picture where it matches best, or None.
+        matched: Words of the query that the item holds.
+        copy: ``same bytes`` or ``alike`` where the item is a copy of the query, else "".
     """
 
     rank: int
@@ -192,3 +194,40 @@ class Hit:
     scores: Mapping[str, float] = field(default_factory=dict)
     why: tuple[str, ...] = ()
     region: tuple[float, float, float, float] | None = None
+    matched: tuple[str, ...] = ()
+    copy: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query found, and all that is told beside it.
+
+    Attributes:
+        query: As given: words, or the name of a file without where it lies.
+        kind: Of the query.
+        sha256: Of the file or of the words.
+        hits: Best first.
+        searches: Names of the searches that were made.
+        asked: Words that were looked for.
+        left_out: Words that the query wants left out.
+        facts: Facts that the words name.
+        condition: The filter as given, or "".
+        content: SMILES or letters of a molecule or protein, or "".
+        thumbnail: Of a picture, or b"".
+        notes: Plain sentences.
+        index: What the manifest says in short: name, items, encoders by space.
+    """
+
+    query: str
+    kind: Kind
+    sha256: str
+    hits: tuple[Hit, ...]
+    searches: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    condition: str = ""
+    content: str = ""
+    thumbnail: bytes = b""
+    notes: tuple[str, ...] = ()
+    index: Mapping[str, object] = field(default_factory=dict)

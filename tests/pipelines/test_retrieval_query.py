@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
-from mmtool.pipelines.retrieval_query import items_of, parse_roi, read_query
+from mmtool.pipelines.retrieval_query import parse_roi, read_query
 from mmtool.pipelines.retrieval_terms import affirms, read_terms
 
 LIMITS = Limits()
@@ -98,12 +98,3 @@ def test_a_broken_picture(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
     with pytest.raises(InputError, match="broken"):
         ask(path)
-
-
-def test_names_of_items_are_safe_and_unique() -> None:
-    items = items_of(["ring / lesion", "ring % lesion", "x" * 5000])
-    assert len({item.name for item in items}) == 3
-    assert all(len(item.name) < 60 and "/" not in item.name for item in items)
-    for bad in (["  "], ["a", "a"]):
-        with pytest.raises(UsageError):
-            items_of(bad)

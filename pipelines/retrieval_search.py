@@ -1,0 +1,199 @@
+"""The searches of a query: by words, by vectors of each space, and which of them apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmtool.errors import ModelError, UsageError
+from mmtool.io.index import AllOf, Compare, Filter, IndexReader, OneOf, Space
+from mmtool.models.retrieval.exact import search
+from mmtool.pipelines.retrieval_query import Query
+from mmtool.retrieval import Encoded, Kind
+
+if TYPE_CHECKING:
+    from mmtool.pipelines.index_spaces import Encoders
+
+PICTURES: tuple[Kind, ...] = ("image", "volume", "slide")
+TO = ("image", "volume", "slide", "text", "molecule", "protein")
+WORDS = "bm25"
+COSINE = "cosine_"  # begins the names of searches by vectors
+DEPTH = 200  # hits of each search that are fused
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What one search found.
+
+    Attributes:
+        name: ``bm25``, or ``cosine_`` and the space.
+        scores: By id of the item, best first.
+        matched: By id, words of the query that the item holds.
+    """
+
+    name: str
+    scores: Mapping[int, float]
+    matched: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What may be found.
+
+    Attributes:
+        to: Kind that is asked for; what suits the query when None. ``image`` stands for volumes
+            and slides, too, and ``text`` for all that has words.
+        condition: A filter.
+        depth: Hits of each search.
+    """
+
+    to: str | None = None
+    condition: Filter | None = None
+    depth: int = DEPTH
+
+    def kinds(self, query: Kind) -> tuple[Kind, ...]:
+        """Kinds of items that may be found; all when empty."""
+        if self.to == "image":
+            return PICTURES
+        if self.to == "text":
+            return ()
+        if self.to is not None:
+            return tuple(kind for kind in TO if kind == self.to)  # type: ignore[misc]
+        if query in PICTURES:
+            return PICTURES
+        return () if query == "text" else (query,)
+
+    def whole(self, query: Kind) -> Filter | None:
+        """The filter together with what the kinds ask for."""
+        parts: list[Filter] = [] if self.condition is None else [self.condition]
+        kinds = self.kinds(query)
+        if kinds:
+            parts.append(OneOf("kind", kinds))
+        if self.to == "text":
+            parts.append(Compare("text", "!=", ""))
+        return AllOf(tuple(parts)) if parts else None
+
+
+class Searcher:
+    """An index with its encoders; these are loaded when a query first needs them.
+
+    Args:
+        reader: The index.
+        model: Encoder of pictures and words; that of the index when None.
+        device: Of the encoder.
+    """
+
+    def __init__(self, reader: IndexReader, model: str | None = None, device: str = "cpu") -> None:
+        self.reader = reader
+        self._model = model
+        self._device = device
+        self._encoders: Encoders | None = None
+
+    @property
+    def encoders(self) -> Encoders:
+        """The encoders of the index.
+
+        Raises:
+            ModelError: They are absent, or others than those of the index.
+        """
+        if self._encoders is None:
+            from mmtool.pipelines.index_spaces import load_encoders
+
+            spaces = self.reader.spaces()
+            picture = spaces.get("picture")
+            name = self._model or (None if picture is None else picture.encoder)
+            self._encoders = load_encoders(name, self._device)
+            for space in self._encoders.spaces():
+                _check_same(spaces.get(space.name), space)
+        return self._encoders
+
+    def encode(self, query: Query) -> Encoded | None:
+        """The query by the encoder of its kind, with its parts; None where no encoder takes it."""
+        if query.picture is not None:
+            return self.encoders.joint.encode_pictures([query.picture])
+        if query.kind == "text":
+            if "text" not in self.reader.spaces():
+                return None
+            asked = query.terms.positive if query.terms else query.text
+            return self.encoders.joint.encode_texts([asked])
+        encoder = self.encoders.strings.get(query.kind)
+        return None if encoder is None else encoder.encode([query.content])
+
+    def rankings(self, query: Query, encoded: Encoded | None, wanted: Wanted) -> list[Ranking]:
+        """All searches that a query admits, each best first.
+
+        Raises:
+            UsageError: No search leads from this query to what is wanted.
+        """
+        found: list[Ranking] = []
+        condition = wanted.whole(query.kind)
+        if query.terms is not None:
+            found.append(self._by_words(query, wanted, condition))
+        allowed = None if condition is None else self.reader.select(condition)
+        for space, vector in self._ways(query, encoded, wanted):
+            found.append(self._by_vector(space, vector, allowed, wanted.depth))
+        if not found:
+            there = ", ".join(sorted(self.reader.spaces())) or "nothing"
+            raise UsageError(
+                f"no search leads from a {query.kind} to {wanted.to or 'what this index holds'}",
+                f"the index has vectors of: {there}",
+            )
+        return found
+
+    def _ways(
+        self, query: Query, encoded: Encoded | None, wanted: Wanted
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Spaces that are searched, with the query's vector in each."""
+        spaces = self.reader.spaces()
+        kinds = wanted.kinds(query.kind)
+        if encoded is not None and query.kind in (*PICTURES, "text"):
+            if "picture" in spaces and (not kinds or set(kinds) & set(PICTURES)):
+                yield "picture", encoded.vectors
+            if "text" in spaces and (query.kind == "text" or wanted.to == "text"):
+                yield "text", encoded.vectors
+        own = query.kind in ("molecule", "protein") and query.kind in spaces
+        if encoded is not None and own and (not kinds or query.kind in kinds):
+            yield query.kind, encoded.vectors
+        if query.terms is not None:
+            yield from self._strings_by_words(query.terms.positive, kinds)
+
+    def _strings_by_words(
+        self, words: str, kinds: Sequence[Kind]
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for kind in ("molecule", "protein"):
+            if kind not in self.reader.spaces() or (kinds and kind not in kinds):
+                continue
+            encoder = self.encoders.strings.get(kind)
+            if encoder is not None and encoder.reads_text:
+                yield kind, encoder.encode_texts([words]).vectors
+
+    def _by_words(self, query: Query, wanted: Wanted, condition: Filter | None) -> Ranking:
+        terms = query.terms.affirmed if query.terms else ()
+        hits = self.reader.words(terms, (), wanted.depth, condition)
+        return Ranking(WORDS, {h.id: h.score for h in hits}, {h.id: h.matched for h in hits})
+
+    def _by_vector(
+        self,
+        space: str,
+        vector: NDArray[np.float32],
+        allowed: NDArray[np.int64] | None,
+        depth: int,
+    ) -> Ranking:
+        ids, blocks = self.reader.vectors(space)
+        marks = None if allowed is None else np.isin(ids, allowed)
+        found, scores = search(ids, blocks, vector[:1], depth, marks)
+        pairs = zip(found[0].tolist(), scores[0].tolist(), strict=True)
+        return Ranking(COSINE + space, {i: s for i, s in pairs if i})
+
+
+def _check_same(there: Space | None, here: Space) -> None:
+    if there is not None and not there.same_encoder(here):
+        raise ModelError(
+            f"the index's vectors of '{there.name}' are by {there.encoder} {there.sha256[:12]}, "
+            f"not by {here.encoder} {here.sha256[:12]}",
+            "name its encoder by --model, or build the index anew: mmtool index --rebuild",
+        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,19 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmtool.errors import ModelError
 from mmtool.io.index import Space
+from mmtool.models.encoders import molecule, protein
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
+from mmtool.models.encoders.joint import load_joint_encoder
 from mmtool.models.store import list_models
 from mmtool.pipelines.devices import choose_device
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture, StringEncoder
 
 PICTURE, TEXT = "picture", "text"  # both by the joint encoder; strings have spaces of their kind
-_JOINT = "mmtool.models.encoders.joint"
-_STRINGS: Mapping[Kind, str] = {
-    "molecule": "mmtool.models.encoders.molecule",
-    "protein": "mmtool.models.encoders.protein",
-}
 _FEW_PIXELS = 1 << 24  # of pictures that are encoded together
 _TEXTS = 64
 
@@ -94,17 +88,10 @@ def load_encoders(model: str | None, device: str) -> Encoders:
         ModelError: No such encoder, or it is broken.
     """
     name = model or default_model()
-    strings: dict[Kind, StringEncoder] = {}
-    for kind, module in _STRINGS.items():
-        if importlib.util.find_spec(module):
-            strings[kind] = importlib.import_module(module).build()
+    strings: dict[Kind, StringEncoder] = {"molecule": molecule.build(), "protein": protein.build()}
     if name == HistogramGradients.name:
         return Encoders(HistogramGradients(), strings)
-    if not importlib.util.find_spec(_JOINT):
-        raise ModelError(f"no encoder is named '{name}'", f"there is {HistogramGradients.name}")
-    where = choose_device(device)
-    joint: JointEncoder = importlib.import_module(_JOINT).load_joint_encoder(name, where)
-    return Encoders(joint, strings)
+    return Encoders(load_joint_encoder(name, choose_device(device)), strings)
 
 
 def _space(name: str, encoder: JointEncoder | StringEncoder) -> Space:

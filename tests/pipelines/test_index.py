@@ -99,6 +99,9 @@ def test_a_folder_with_a_bit_of_everything(study: Path, tmp_path: Path) -> None:
     with IndexReader(tmp_path / "x.mmidx") as reader:
         ids, _ = reader.vectors("picture")
         assert len(ids) == 5
+        drugs, rows = reader.vectors("molecule")
+        np.testing.assert_array_equal(rows[0][0], rows[0][1])  # ethanol, written in two ways
+        assert (len(drugs), len(reader.vectors("protein")[0])) == (2, 1)
         assert [h.id for h in reader.words(["nodule"])] == reader.select(
             Compare("modality", "=", "cxr")
         ).tolist()

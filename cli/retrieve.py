@@ -57,7 +57,9 @@ def retrieve(
     as_: Annotated[
         str | None,
         typer.Option(
-            "--as", metavar="KIND", help="What the query is: text, molecule, protein or image."
+            "--as",
+            metavar="KIND",
+            help="What the query is: text, molecule, substructure (SMARTS), protein or image.",
         ),
     ] = None,
     roi: Annotated[

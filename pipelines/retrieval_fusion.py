@@ -55,7 +55,7 @@ def fused_ids(rankings: Sequence[Ranking]) -> dict[int, float]:
     """
     by_vectors: dict[int, float] = {}
     others: dict[int, list[float]] = defaultdict(list)
-    for ranking in rankings:
+    for ranking in (r for r in rankings if r.counts):
         for rank, number in enumerate(ranking.scores, start=1):
             worth = 1 / (_K + rank)
             if ranking.name.startswith(COSINE):

@@ -13,9 +13,16 @@ from mmtool.pipelines.retrieval_fusion import Fused, fuse, fused_ids
 from mmtool.pipelines.retrieval_query import Query
 from mmtool.pipelines.retrieval_rerank import LATE, Region, late_interaction
 from mmtool.pipelines.retrieval_search import COSINE, PICTURES, Ranking, Searcher, Wanted
+from mmtool.pipelines.retrieval_strings import by_substructure, exact
 from mmtool.retrieval import Answer, Encoded, Hit, Item
 
 SAME, ALIKE = "same bytes", "alike"
+_TOLD = {  # of scores that say something by themselves
+    "tanimoto": "Tanimoto {:.2f}",
+    "alignment": "alignment score {:.0f}",
+    "identity": "{:.0%} of the aligned letters are equal",
+    "substructure": "holds the pattern",
+}
 _FIRST = {SAME: 0, ALIKE: 1}  # copies of the query stand before all else
 
 
@@ -46,9 +53,12 @@ def answer(searcher: Searcher, query: Query, asking: Asking) -> Answer:
             the index has not.
         ModelError: The encoder of the index is absent.
     """
-    encoded = searcher.encode(query)
-    rankings = searcher.rankings(query, encoded, asking.wanted)
-    rankings = with_strings(searcher, query, rankings)
+    encoded = None if query.pattern else searcher.encode(query)
+    if query.pattern:
+        rankings = by_substructure(searcher.reader, query, asking.wanted)
+    else:
+        rankings = searcher.rankings(query, encoded, asking.wanted)
+        rankings = exact(searcher.reader, query, rankings)
     regions: Mapping[int, Region] = {}
     if asking.rerank is not None:
         rankings, regions = _reranked(searcher, encoded, rankings)
@@ -148,22 +158,13 @@ def _why(found: Fused, copy: str, region: Region | None) -> list[str]:
         elif name == LATE:
             where = f" best at {_share(region)}" if region is not None else ""
             said.append(f"parts agree by {score:.2f}{where}")
-        elif name in STRINGS:
-            said.append(f"{STRINGS[name]} {score:.2f}")
+        elif name in _TOLD:
+            said.append(_TOLD[name].format(score))
     return said
 
 
 def _share(region: Region) -> str:
     return f"x {region[0] + region[2] / 2:.0%}, y {region[1] + region[3] / 2:.0%}"
-
-
-STRINGS: Mapping[str, str] = {"tanimoto": "Tanimoto", "identity": "identity of the aligned letters"}
-
-
-def with_strings(searcher: Searcher, query: Query, rankings: list[Ranking]) -> list[Ranking]:
-    """Searches that only molecules and proteins know."""
-    del searcher, query
-    return rankings
 
 
 def _told(

@@ -25,7 +25,7 @@ from mmtool.pipelines.retrieval_terms import Terms, read_terms
 from mmtool.pipelines.samplesheet import existing_path
 from mmtool.retrieval import Kind, Picture
 
-AS = ("text", "molecule", "protein", "image")
+AS = ("text", "molecule", "protein", "image", "substructure")
 _SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()\\/=#$%.:*]+")
 _LOOKS = re.compile(r"[\[\]=#]|\(.*\)|[A-Za-z]\d.*[A-Za-z]\d")
 _FILE_ENDINGS = (
@@ -54,6 +54,7 @@ class Query:
         text: Words, or "".
         terms: Of the words.
         content: SMILES or letters, or "".
+        pattern: SMARTS that a molecule shall hold, or "".
         picture: Pixels, cut to the region that was asked for, or None.
         dhash: Of the picture, or "".
         thumbnail: Of the picture, or b"".
@@ -67,6 +68,7 @@ class Query:
     text: str = ""
     terms: Terms | None = None
     content: str = ""
+    pattern: str = ""
     picture: Picture | None = None
     dhash: str = ""
     thumbnail: bytes = b""
@@ -86,7 +88,10 @@ def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits
         InputError: The file is missing, broken or of no known kind.
         UsageError: A region of what is no picture, or outside it.
     """
-    if existing_path(query, Path()) is not None:
+    if taken_as == "substructure":
+        digest = hashlib.sha256(query.encode()).hexdigest()
+        found = Query(query, "molecule", None, digest, pattern=query.strip())
+    elif existing_path(query, Path()) is not None:
         found = _of_file(query, taken_as, roi, limits)
     else:
         found = _of_string(query, taken_as)

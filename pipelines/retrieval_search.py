@@ -33,11 +33,13 @@ class Ranking:
         name: ``bm25``, or ``cosine_`` and the space.
         scores: By id of the item, best first.
         matched: By id, words of the query that the item holds.
+        counts: Whether the order counts, or the scores are only told.
     """
 
     name: str
     scores: Mapping[int, float]
     matched: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    counts: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mmtool.retrieval import FACTS, Answer, Hit
 SCHEMA = "mmtool-hits"
 VERSION = 1
 _SCORES = ("cosine_picture", "cosine_text", "cosine_molecule", "cosine_protein")
-_SHARED = ("bm25", "tanimoto", "identity", "late")
+_SHARED = ("bm25", "tanimoto", "alignment", "identity", "late")
 COLUMNS = (
     *("rank", "id", "kind", "key", "path", "score", "similarity", "cosine"),
     *_SHARED,

@@ -21,8 +21,6 @@ _LETTERS = 240  # of a protein
 _DRAWN = 200  # letters of a SMILES beyond which a drawing shows nothing
 _SCORES = {
     "bm25": "words {:.1f}",
-    "tanimoto": "Tanimoto {:.2f}",
-    "identity": "identity {:.2f}",
     "late": "parts {:.2f}",
 }
 
@@ -53,7 +51,7 @@ def write_hits_html(path: Path, answer: Answer, home: Path) -> None:
 def _query(answer: Answer) -> Iterator[str]:
     if answer.thumbnail:
         yield f'<div class="picture">{_image(answer.thumbnail, "the query")}</div>'
-    elif answer.kind == "molecule":
+    elif answer.content and answer.kind == "molecule":
         yield f'<div class="picture drawn">{_drawing(answer.content)}</div>'
     yield '<div class="asked"><h1>What was asked</h1>'
     yield f"<blockquote>{escape(answer.query)}</blockquote>"

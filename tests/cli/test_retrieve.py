@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 
-@pytest.fixture
-def study(mmtool, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def built(mmtool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an index of three pictures, a table of words and two molecules."""
+    tmp_path = tmp_path_factory.mktemp("built")
     (tmp_path / "in").mkdir()
     rows = ["file,caption,modality,plane,age"]
     for k, words in enumerate(("Lung nodule.", "Brain tumour.", "No lung nodule.")):
@@ -26,6 +27,13 @@ def study(mmtool, tmp_path: Path) -> Path:
     done = mmtool("index", "in", "-o", "x.mmidx", "--model", "hog", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return tmp_path
+
+
+@pytest.fixture
+def study(built: Path, tmp_path: Path) -> Path:
+    """A copy of it: paths in an index count from its own folder."""
+    shutil.copytree(built, tmp_path / "study")
+    return tmp_path / "study"
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -23,6 +23,7 @@ from mmtool.io.readers.picture_marks import dhash, thumbnail
 from mmtool.io.writers.hits import schema_text, write_hits_json, write_hits_tsv
 from mmtool.io.writers.hits_html import write_hits_html
 from mmtool.pipelines import index_spaces
+from mmtool.pipelines.index import IndexRequest, run
 from mmtool.pipelines.index_spaces import Encoders
 from mmtool.pipelines.retrieval_fusion import fused_ids
 from mmtool.pipelines.retrieval_hits import answer
@@ -277,13 +278,48 @@ def test_files_of_an_answer(folder: Path, tmp_path: Path) -> None:
     assert 'class="region"' in page
 
 
+@pytest.fixture
+def strings(tmp_path: Path) -> Path:
+    """An index of molecules and proteins."""
+    (tmp_path / "drugs.smi").write_text("CCO a\nCCCO b\nc1ccccc1C(=O)O c\nCOC(=O)c1ccccc1 d\n")
+    (tmp_path / "p.fasta").write_text(">p1\nMKTAYIAKQRQISFVKSHFSRQ\n>p2\nGSHMGGGSGGGSGGGSWWWWW\n")
+    sources = (tmp_path / "drugs.smi", tmp_path / "p.fasta")
+    run(IndexRequest(sources, tmp_path / "s.mmidx", model="hog", device="cpu"))
+    return tmp_path / "s.mmidx"
+
+
+def test_molecules_by_their_fragments(strings: Path) -> None:
+    found = ask(strings, "CCO", taken_as="molecule")
+    assert [hit.item.source.content for hit in found.hits[:2]] == ["CCO", "CCCO"]
+    assert found.hits[0].scores["tanimoto"] == 1.0
+    assert found.hits[0].copy == "same bytes"
+    tanimoto = [hit.scores["tanimoto"] for hit in found.hits]
+    assert tanimoto == sorted(tanimoto, reverse=True)
+
+
+def test_molecules_by_a_substructure(strings: Path) -> None:
+    found = ask(strings, "C(=O)O", taken_as="substructure")
+    assert {hit.item.source.content for hit in found.hits} == {"O=C(O)c1ccccc1", "COC(=O)c1ccccc1"}
+    assert found.hits[0].why == ("holds the pattern",)
+    assert ask(strings, "[Pt]", taken_as="substructure").hits == ()
+    with pytest.raises(UsageError):
+        ask(strings, "C(=O", taken_as="substructure")
+
+
+def test_proteins_by_alignment(strings: Path) -> None:
+    found = ask(strings, "AYIAKQRQISFVK", taken_as="protein")
+    assert found.hits[0].item.source.content.startswith("MKTAY")
+    assert found.hits[0].scores["identity"] == 1.0
+    assert "100% of the aligned letters are equal" in found.hits[0].why
+
+
 def test_a_gallery_of_molecules_and_hostile_names(tmp_path: Path) -> None:
     def item(k: int, content: str, key: str) -> Item:
         source = Source(key, f"/d/{key}", "molecule", "0" * 64, content=content)
         return Item(k, source)
 
     hits = (
-        Hit(1, item(1, "CCO", 'a".smi#1'), 0.5, scores={"tanimoto": 1.0}),
+        Hit(1, item(1, "CCO", 'a".smi#1'), 0.5, why=("Tanimoto 1.00",)),
         Hit(2, item(2, "not a molecule", "<i>.smi#2"), 0.4),
         Hit(3, item(3, "C" * 5000, "long.smi#3"), 0.3),
     )

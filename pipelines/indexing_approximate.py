@@ -68,8 +68,7 @@ def _holds(folder: Path, space: str, record: Any, ids: NDArray[np.int64]) -> boo
             whole = hashlib.file_digest(file, "sha256").hexdigest() == record["sha256"]
     except (OSError, KeyError, TypeError, ValueError):
         return False
-    kept = np.count_nonzero((ids != 0) & (ids <= last))
-    new = np.count_nonzero(ids > last)
+    kept, new = int(((ids != 0) & (ids <= last)).sum()), int((ids > last).sum())
     return whole and new <= _NEW * count and kept >= (1 - _GONE) * count
 
 

@@ -19,6 +19,7 @@ from mmtool.io.index.writer import Known
 from mmtool.io.limits import Limits
 from mmtool.io.writers.tables import write_tsv
 from mmtool.pipelines.index_spaces import Encoders, encode, load_encoders
+from mmtool.pipelines.indexing_approximate import refresh_lists
 from mmtool.pipelines.indexing_duplicates import Duplicate, find_duplicates
 from mmtool.pipelines.indexing_reading import Desk, Read, desk
 from mmtool.pipelines.indexing_sources import Candidate, Search, batches
@@ -152,6 +153,7 @@ def run(
         if not work.result.stopped and request.prune:
             work.prune()
         writer.compact()
+        refresh_lists(writer)
         result = work.result
         result.model = encoders.joint.name
         result.failures = writer.failures()

@@ -3,7 +3,7 @@
 BLAS gives float32 products whose last bits depend on how many are computed at once. So it only
 says who can be among the best; those few are scored again in float64, rounded once. An answer
 therefore doesn't depend on how queries are batched or how vectors lie in blocks, and equal vectors
-tie exactly.
+tie exactly; nor does it depend on whether FAISS is there, which makes a few queries faster.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmtool.models.retrieval.scan import scan
+
 _FIRST = 8_192  # rows of the first chunk; what it finds spares most rows of the others
 _GROWTH = 8  # from chunk to chunk: threads of BLAS are called together as seldom as can be
 _MOST = 262_144  # rows of a chunk
 _QUERIES = 128  # at a time
 _SCORES = 1 << 22  # at a time: 16 MiB
 _LOWEST = np.finfo(np.float32).min
+_FEW = 4  # queries that are asked one by one, where that is faster than together
 _SPARSE = 8  # below one allowed row in so many, the allowed rows are picked first
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -58,6 +61,11 @@ def search(
     """
     _check(ids, blocks, queries, k, allowed)
     alive = ids != 0 if allowed is None else (ids != 0) & allowed
+    if 0 < len(queries) <= _FEW and np.count_nonzero(alive) * _SPARSE >= len(alive):
+        if len(queries) == 1:
+            return _search_one(ids, blocks, queries, k, alive)
+        each = [_search_one(ids, blocks, queries[q : q + 1], k, alive) for q in range(len(queries))]
+        return np.concatenate([a[0] for a in each]), np.concatenate([a[1] for a in each])
     answers = [
         _search_some(ids, blocks, queries[start : start + _QUERIES], k, alive)
         for start in range(0, len(queries), _QUERIES)
@@ -85,6 +93,53 @@ def _check(
         raise ValueError("a query is not finite")
 
 
+def _search_one(
+    ids: NDArray[np.int64],
+    blocks: Sequence[NDArray[np.float32]],
+    query: NDArray[np.float32],
+    k: int,
+    alive: NDArray[np.bool_],
+) -> Found:
+    query = np.ascontiguousarray(query, np.float32)
+    margin = 2 * float(_margins(query)[0])
+    found = scan(blocks, query, k, alive, margin)
+    if found is None:
+        return _search_some(ids, blocks, query, k, alive)
+    rows, vectors = found
+    return score_again(ids[rows], vectors, query, k)
+
+
+def score_again(
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    query: NDArray[np.float32],
+    k: int,
+) -> Found:
+    """The k best of a few rows by exact scores.
+
+    Args:
+        ids: (c,) of the rows.
+        vectors: (c, dim).
+        query: (1, dim).
+        k: Most hits.
+
+    Returns:
+        (1, k) ids and scores as of `search`.
+    """
+    # Not by BLAS: a sum along a row is the same wherever the row lies.
+    exact = (vectors * query[0].astype(np.float64)).sum(axis=1).astype(np.float32)
+    order = np.lexsort((ids, -exact))[:k]
+    out_ids, out = np.zeros((1, k), np.int64), np.full((1, k), -np.inf, np.float32)
+    out_ids[0, : len(order)], out[0, : len(order)] = ids[order], exact[order]
+    return out_ids, out
+
+
+def _margins(queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(Q,) twice what a float32 sum of dim products with a vector of length 1 can be off."""
+    eps = np.finfo(np.float32).eps
+    return np.asarray(2 * queries.shape[1] * eps * np.linalg.norm(queries, axis=1), np.float32)
+
+
 def _search_some(
     ids: NDArray[np.int64],
     blocks: Sequence[NDArray[np.float32]],
@@ -93,8 +148,7 @@ def _search_some(
     alive: NDArray[np.bool_],
 ) -> Found:
     queries = np.ascontiguousarray(queries, np.float32)
-    # Twice what a float32 sum of dim products with a vector of length 1 can be off.
-    margin = 2 * queries.shape[1] * np.finfo(np.float32).eps * np.linalg.norm(queries, axis=1)
+    margin = _margins(queries)
     best_ids = np.zeros((len(queries), k), np.int64)
     best = np.full((len(queries), k), -np.inf, np.float32)
     for chunk in _chunks(ids, blocks, alive, min(_MOST, _SCORES // len(queries))):

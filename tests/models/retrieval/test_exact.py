@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmtool.models.retrieval import exact
+from mmtool.models.retrieval import exact, scan
 
 
 def unit(rng: np.random.Generator, rows: int, dim: int) -> NDArray[np.float32]:
@@ -30,7 +30,19 @@ def by_sorting(
     return [[int(ids[r]) for r in sorted(rows, key=lambda r: (-s[r], ids[r]))[:k]] for s in scores]
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture(params=["with FAISS", "without"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether FAISS is there."""
+    if request.param == "without":
+        monkeypatch.setattr(scan, "faiss_library", lambda: None)
+    else:
+        pytest.importorskip("faiss")
+
+
+@pytest.mark.usefixtures("library")
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 10**6), st.integers(1, 90), st.integers(1, 12), st.sampled_from([1, 5, 999]))
 def test_equals_sorting(seed: int, rows: int, k: int, chunk: int) -> None:
     rng = np.random.default_rng(seed)
@@ -52,6 +64,7 @@ def test_equals_sorting(seed: int, rows: int, k: int, chunk: int) -> None:
     np.testing.assert_array_equal(scores, np.concatenate([a[1] for a in one_by_one]))
 
 
+@pytest.mark.usefixtures("library")
 def test_equal_vectors_tie_by_id_at_any_place() -> None:
     rng = np.random.default_rng(1)
     vectors = unit(rng, 40_000, 33)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.io.index import Space
-from mmtool.models.encoders import molecule, protein
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.models.encoders.joint import load_joint_encoder
 from mmtool.models.store import list_models
 from mmtool.pipelines.devices import choose_device
+from mmtool.pipelines.index_strings import space_of, string_encoders
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture, StringEncoder
 
 PICTURE, TEXT = "picture", "text"  # both by the joint encoder; strings have spaces of their kind
@@ -65,10 +65,10 @@ class Encoders:
 
     def spaces(self) -> list[Space]:
         """Spaces that these encoders fill."""
-        found = [_space(PICTURE, self.joint)]
+        found = [space_of(PICTURE, self.joint)]
         if self.reads_text:
-            found.append(_space(TEXT, self.joint))
-        return found + [_space(kind, encoder) for kind, encoder in self.strings.items()]
+            found.append(space_of(TEXT, self.joint))
+        return found + [space_of(kind, encoder) for kind, encoder in self.strings.items()]
 
 
 def default_model() -> str:
@@ -88,14 +88,10 @@ def load_encoders(model: str | None, device: str) -> Encoders:
         ModelError: No such encoder, or it is broken.
     """
     name = model or default_model()
-    strings: dict[Kind, StringEncoder] = {"molecule": molecule.build(), "protein": protein.build()}
+    strings = string_encoders()
     if name == HistogramGradients.name:
         return Encoders(HistogramGradients(), strings)
     return Encoders(load_joint_encoder(name, choose_device(device)), strings)
-
-
-def _space(name: str, encoder: JointEncoder | StringEncoder) -> Space:
-    return Space(name, encoder.name, encoder.sha256, encoder.preprocessing, encoder.dim)
 
 
 Vectors = dict[str, NDArray[np.float32]]

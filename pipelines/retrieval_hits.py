@@ -115,7 +115,7 @@ def _calibration(searcher: Searcher, query: Query) -> Callable[[float], float | 
     """Of similarities between two pictures, where the encoder knows it."""
     if query.picture is None:
         return None
-    encoder: Any = searcher.encoders.joint
+    encoder: Any = searcher.joint
     return getattr(encoder, "likelihood", None)
 
 
@@ -176,7 +176,7 @@ def _told(
 ) -> Answer:
     manifest = searcher.reader.manifest
     terms = query.terms
-    notes = list(query.notes)
+    notes = [*query.notes, *searcher.neighbours.notes]
     if terms is not None and "text" not in searcher.reader.spaces():
         notes.append("the index's encoder reads no words: found by the words of the items alone")
     return Answer(

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.errors import ModelError, UsageError
 from mmtool.io.index import AllOf, Compare, Filter, IndexReader, OneOf, Space
-from mmtool.models.retrieval.exact import search
+from mmtool.pipelines.index_strings import space_of, string_encoders
+from mmtool.pipelines.neighbours import Neighbours
 from mmtool.pipelines.retrieval_query import Query
-from mmtool.retrieval import Encoded, Kind
-
-if TYPE_CHECKING:
-    from mmtool.pipelines.index_spaces import Encoders
+from mmtool.retrieval import Encoded, JointEncoder, Kind, StringEncoder
 
 PICTURES: tuple[Kind, ...] = ("image", "volume", "slide")
 TO = ("image", "volume", "slide", "text", "molecule", "protein")
@@ -87,42 +85,58 @@ class Searcher:
         reader: The index.
         model: Encoder of pictures and words; that of the index when None.
         device: Of the encoder.
+
+    Attributes:
+        neighbours: Searches the vectors.
     """
 
     def __init__(self, reader: IndexReader, model: str | None = None, device: str = "cpu") -> None:
         self.reader = reader
+        self.neighbours = Neighbours(reader)
         self._model = model
         self._device = device
-        self._encoders: Encoders | None = None
 
-    @property
-    def encoders(self) -> Encoders:
-        """The encoders of the index.
+    @cached_property
+    def joint(self) -> JointEncoder:
+        """The index's encoder of pictures and words.
 
         Raises:
-            ModelError: They are absent, or others than those of the index.
+            ModelError: It is absent, or another than that of the index.
         """
-        if self._encoders is None:
-            from mmtool.pipelines.index_spaces import load_encoders
+        from mmtool.pipelines.index_spaces import load_encoders  # brings torch
 
-            spaces = self.reader.spaces()
-            picture = spaces.get("picture")
-            name = self._model or (None if picture is None else picture.encoder)
-            self._encoders = load_encoders(name, self._device)
-            for space in self._encoders.spaces():
+        spaces = self.reader.spaces()
+        picture = spaces.get("picture")
+        name = self._model or (None if picture is None else picture.encoder)
+        encoders = load_encoders(name, self._device)
+        for space in encoders.spaces():
+            if space.name in ("picture", "text"):
                 _check_same(spaces.get(space.name), space)
-        return self._encoders
+        return encoders.joint
+
+    @cached_property
+    def strings(self) -> Mapping[Kind, StringEncoder]:
+        """Encoders of molecules and proteins.
+
+        Raises:
+            ModelError: They are others than those of the index.
+        """
+        spaces = self.reader.spaces()
+        found = {kind: e for kind, e in string_encoders().items() if kind in spaces}
+        for kind, encoder in found.items():
+            _check_same(spaces[kind], space_of(kind, encoder))
+        return found
 
     def encode(self, query: Query) -> Encoded | None:
         """The query by the encoder of its kind, with its parts; None where no encoder takes it."""
         if query.picture is not None:
-            return self.encoders.joint.encode_pictures([query.picture])
+            return self.joint.encode_pictures([query.picture])
         if query.kind == "text":
             if "text" not in self.reader.spaces():
                 return None
             asked = query.terms.positive if query.terms else query.text
-            return self.encoders.joint.encode_texts([asked])
-        encoder = self.encoders.strings.get(query.kind)
+            return self.joint.encode_texts([asked])
+        encoder = self.strings.get(query.kind)
         return None if encoder is None else encoder.encode([query.content])
 
     def rankings(self, query: Query, encoded: Encoded | None, wanted: Wanted) -> list[Ranking]:
@@ -169,7 +183,7 @@ class Searcher:
         for kind in ("molecule", "protein"):
             if kind not in self.reader.spaces() or (kinds and kind not in kinds):
                 continue
-            encoder = self.encoders.strings.get(kind)
+            encoder = self.strings.get(kind)
             if encoder is not None and encoder.reads_text:
                 yield kind, encoder.encode_texts([words]).vectors
 
@@ -185,9 +199,7 @@ class Searcher:
         allowed: NDArray[np.int64] | None,
         depth: int,
     ) -> Ranking:
-        ids, blocks = self.reader.vectors(space)
-        marks = None if allowed is None else np.isin(ids, allowed)
-        found, scores = search(ids, blocks, vector[:1], depth, marks)
+        found, scores = self.neighbours.nearest(space, vector[:1], depth, allowed)
         pairs = zip(found[0].tolist(), scores[0].tolist(), strict=True)
         return Ranking(COSINE + space, {i: s for i, s in pairs if i})
 

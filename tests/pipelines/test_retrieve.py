@@ -299,7 +299,7 @@ def test_molecules_by_their_fragments(strings: Path) -> None:
 
 def test_molecules_by_a_substructure(strings: Path) -> None:
     found = ask(strings, "C(=O)O", taken_as="substructure")
-    assert {hit.item.source.content for hit in found.hits} == {"O=C(O)c1ccccc1", "COC(=O)c1ccccc1"}
+    assert {hit.item.source.content for hit in found.hits} == {"c1ccccc1C(=O)O", "COC(=O)c1ccccc1"}
     assert found.hits[0].why == ("holds the pattern",)
     assert ask(strings, "[Pt]", taken_as="substructure").hits == ()
     with pytest.raises(UsageError):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmtool.errors import InputError, MMToolError
 from mmtool.io.index import Failure, NewItem, Stamp
@@ -23,15 +22,15 @@ from mmtool.io.readers.strings import canonical_smiles, clean_protein
 from mmtool.io.readers.text import read_text
 from mmtool.pipelines.index_spaces import Parts, Vectors
 from mmtool.pipelines.indexing_sources import Candidate
+from mmtool.pipelines.slide_pictures import MPP, TILE_PIXELS, overview_picture, slide_picture
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP, tile_places, tissue_mask
 from mmtool.retrieval import Kind, Picture, Source
 
 _STACKED = ("CT", "MR", "PT", "NM")
 _FEWEST_SLICES = 3
-_TILE_UM, _TILE_PIXELS = 1024.0, 256
+_TILE_UM = 1024.0  # along an edge of a region
 _TILES = 24  # of a slide, drawn evenly from those with tissue
 _TISSUE = 0.5
-_MPP = 0.5  # µm a pixel of a slide that doesn't say it
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ class Desk:
         return found, failed
 
     def _slide(self, candidate: Candidate) -> list[Read]:
-        slide = self.slides.open(candidate.path, _MPP)
+        slide = self.slides.open(candidate.path, MPP)
         sha256 = hash_slide(candidate.path)
         overview, scale = slide.overview(OVERVIEW_MPP)
         header = slide.header
@@ -225,16 +224,14 @@ class Desk:
         places = tile_places(mask, scale, size, edge, _TISSUE)
         if len(places) > _TILES:
             places = places[np.linspace(0, len(places) - 1, _TILES).round().astype(int)]
-        step = max(1, max(overview.shape) // 1024)
-        small = overview[::step, ::step]
-        picture = Picture(_colours(small), facts={"modality": "SM"})
+        picture = overview_picture(overview)
         found = [self._picture(candidate, f"{candidate.key}#overview", sha256, picture)]
         spots = [(float(x), float(y)) for x, y in places]
-        tiles = slide.tiles(spots, edge, _TILE_PIXELS) if spots else ()
+        tiles = slide.tiles(spots, edge, TILE_PIXELS) if spots else ()
         for (x, y), tile in zip(spots, tiles, strict=True):
             region = f"{x:.0f},{y:.0f},{edge:.0f},{edge:.0f}"
             own = replace(candidate, extra={**candidate.extra, "region": region})
-            picture = Picture(_colours(tile), facts={"modality": "SM"})
+            picture = slide_picture(tile)
             found.append(self._picture(own, f"{candidate.key}#{region}", sha256, picture))
         return found
 
@@ -267,10 +264,6 @@ def _is_volume(picture: Picture, candidate: Candidate) -> bool:
     """A stack of slices, not a video: its frames have places in the patient."""
     deep = picture.pixels.shape[0] >= _FEWEST_SLICES
     return deep and (candidate.how != "picture" and picture.spacing is not None)
-
-
-def _colours(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(pixels[None] / np.float32(255), np.float32)
 
 
 def _hash_files(paths: list[Path]) -> str:

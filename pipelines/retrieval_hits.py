@@ -86,7 +86,10 @@ def _reranked(
 
 def copy_of(query: Query, item: Item) -> str:
     """``same bytes``, ``alike`` or "": whether an item is a copy of the query."""
-    if item.source.sha256 == query.sha256 and item.source.kind == query.kind:
+    if not query.whole:
+        return ""
+    part = item.source.kind == "slide" and not item.source.key.endswith("#overview")
+    if item.source.sha256 == query.sha256 and item.source.kind == query.kind and not part:
         return SAME
     if query.content and query.content == item.source.content:
         return SAME

@@ -11,6 +11,7 @@ from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.picture import ENDINGS, read_picture
 from mmtool.io.readers.picture_marks import dhash, thumbnail
+from mmtool.io.readers.slide import hash_slide, slide_reader
 from mmtool.io.readers.strings import (
     FASTA_ENDINGS,
     SDF_ENDINGS,
@@ -23,6 +24,7 @@ from mmtool.io.readers.strings import (
 from mmtool.io.readers.text import read_text
 from mmtool.pipelines.retrieval_terms import Terms, read_terms
 from mmtool.pipelines.samplesheet import existing_path
+from mmtool.pipelines.slide_pictures import MPP, SLIDES, slide_region, whole_slide
 from mmtool.retrieval import Kind, Picture
 
 AS = ("text", "molecule", "protein", "image", "substructure")
@@ -30,7 +32,8 @@ _SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()\\/=#$%.:*]+")
 _LOOKS = re.compile(r"[\[\]=#]|\(.*\)|[A-Za-z]\d.*[A-Za-z]\d")
 _FILE_ENDINGS = (
     *ENDINGS,
-    *(".dcm", ".nii", ".nii.gz", ".nrrd", ".mgz", ".mgh", ".txt", ".svs", ".ndpi"),
+    *(".dcm", ".nii", ".nii.gz", ".nrrd", ".mgz", ".mgh", ".txt"),
+    *SLIDES,
     *SMILES_ENDINGS,
     *SDF_ENDINGS,
     *FASTA_ENDINGS,
@@ -58,6 +61,7 @@ class Query:
         picture: Pixels, cut to the region that was asked for, or None.
         dhash: Of the picture, or "".
         thumbnail: Of the picture, or b"".
+        whole: Whether it is all of the file, and not a region.
         notes: Plain sentences.
     """
 
@@ -72,6 +76,7 @@ class Query:
     picture: Picture | None = None
     dhash: str = ""
     thumbnail: bytes = b""
+    whole: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -120,11 +125,25 @@ def _of_file(query: str, taken_as: str | None, roi: Box | None, limits: Limits) 
         return Query(query, "text", path, digest, text=words, terms=read_terms(words))
     if taken_as in ("molecule", "protein"):
         raise InputError(f"{path}: no file of a {taken_as}", "SMILES, SDF, MOL or FASTA")
+    if ending in SLIDES:
+        return _of_slide(query, path, roi, limits)
     picture = read_picture(path, limits)
     flat = picture.pixels.shape[0] == 1
     if roi is not None:
         picture = _cut(picture, roi)
-    kind: Kind = "image" if flat else "volume"
+    return _of_picture(query, "image" if flat else "volume", path, digest, picture, roi)
+
+
+def _of_slide(query: str, path: Path, roi: Box | None, limits: Limits) -> Query:
+    with slide_reader(limits) as reader:
+        slide = reader.open(path, MPP)
+        picture = whole_slide(slide) if roi is None else slide_region(slide, roi)
+    return _of_picture(query, "slide", path, hash_slide(path), picture, roi)
+
+
+def _of_picture(
+    query: str, kind: Kind, path: Path, digest: str, picture: Picture, roi: Box | None
+) -> Query:
     return Query(
         query,
         kind,
@@ -133,6 +152,7 @@ def _of_file(query: str, taken_as: str | None, roi: Box | None, limits: Limits) 
         picture=picture,
         dhash="" if roi else dhash(picture),
         thumbnail=thumbnail(picture),
+        whole=roi is None,
         notes=picture.notes,
     )
 

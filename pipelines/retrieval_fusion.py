@@ -13,13 +13,14 @@ from math import fsum
 
 from mmtool.facts import spelled
 from mmtool.pipelines.retrieval_search import COSINE, Ranking
-from mmtool.pipelines.retrieval_terms import Terms, affirms, denies
+from mmtool.pipelines.retrieval_terms import Terms, affirms, told
 from mmtool.retrieval import Item
 
 _K = 60  # as in the paper
 _AGREES = 0.15 / (_K + 1)  # shares of what a first rank is worth: a fact that is as asked tips
 _DIFFERS = 0.5 / (_K + 1)  # the scale, one that is not weighs as much as many ranks
-_LOOKED_AT = 50  # hits whose words are read
+_SAID = 1 / (_K + 1)  # all words asked for are affirmed: as much as a first rank
+_PHRASES = 20  # that are looked for in the words of a hit
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,8 @@ def fuse(rankings: Sequence[Ranking], items: Sequence[Item], terms: Terms | None
     out.sort(key=lambda found: (-found.score, found.item.id))
     if terms is None:
         return out
-    head = [_read(found, terms) for found in out[:_LOOKED_AT]]
-    head.sort(key=lambda found: (len(found.affirmed), -found.score, found.item.id))
-    return head + out[_LOOKED_AT:]
+    read = [_read(found, terms) for found in out]
+    return sorted(read, key=lambda found: (len(found.affirmed), -found.score, found.item.id))
 
 
 def _fused(item: Item, score: float, rankings: Sequence[Ranking], terms: Terms | None) -> Fused:
@@ -99,12 +99,17 @@ def _fused(item: Item, score: float, rankings: Sequence[Ranking], terms: Terms |
 
 
 def _read(found: Fused, terms: Terms) -> Fused:
-    """A hit whose own words were read: what they deny of what is asked, and affirm of the rest."""
+    """A hit whose own words were read.
+
+    A search by words takes "no effusion" for an effusion, and where most reports deny it the word
+    weighs nothing. So what a text affirms of the query lifts it, and what it only denies lowers it.
+    """
     text = found.item.source.text
-    denied = tuple(word for word in found.matched if denies(text, word))
+    said, denied = told(text, terms.affirmed)
+    share = len(said) / max(1, len(terms.affirmed))
     return replace(
         found,
-        score=found.score - _DIFFERS * min(1, len(denied)),
+        score=found.score + _SAID * share - _DIFFERS * min(1, len(denied)),
         denied=denied,
-        affirmed=tuple(phrase for phrase in terms.negated if affirms(text, phrase)),
+        affirmed=tuple(p for p in terms.negated[:_PHRASES] if affirms(text, p)),
     )

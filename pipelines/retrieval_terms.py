@@ -8,7 +8,7 @@ same rules say of an indexed text whether it affirms what a query leaves out.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmtool.facts import spelled
@@ -99,11 +99,14 @@ def _joined(part: str) -> str:
     return part[: no.end()] + part[no.end() : end].replace(",", " or") + part[end:]
 
 
-def denies(text: str, phrase: str) -> bool:
-    """Whether a text speaks of what a phrase names, and nowhere says that it is there."""
-    wanted = {_stem(word) for word in _words(phrase)}
-    spoken = {_stem(word) for word in _words(clean(text).lower())}
-    return bool(wanted) and wanted <= spoken and not affirms(text, phrase)
+def told(text: str, words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which of some words a text affirms, and which it only denies."""
+    lower = clean(text).lower()
+    whole = "".join(_joined(part) for part in _SENTENCE.split(lower))
+    said = {_stem(w) for clause in _clauses(whole) for w in _words(_parted(clause)[0])}
+    spoken = {_stem(w) for w in _words(lower)}
+    affirmed = tuple(w for w in words if _stem(w) in said)
+    return affirmed, tuple(w for w in words if _stem(w) in spoken - said)
 
 
 def _clauses(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 
 if TYPE_CHECKING:
     from mmtool.pipelines.report import ReportTask
+    from mmtool.pipelines.report_index import IndexCases
 
 _ASKED = "What is asked"
 
@@ -75,6 +76,14 @@ def report(
         list[str] | None,
         typer.Option(metavar="TEXT", help="A question; repeatable.", rich_help_panel=_ASKED),
     ] = None,
+    retrieve: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INDEX",
+            help="A folder of 'mmtool index': similar cases are shown, and vote beside the model.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     self_test: Annotated[
         bool,
         typer.Option(
@@ -124,7 +133,7 @@ def report(
         formats=parse_formats(format_),
         volumes=volumes,
     )
-    task = ReportTask(options, Limits.from_env())
+    task = ReportTask(options, Limits.from_env(), _cases(retrieve))
     if self_test:
         _self_test(task, inputs or [], as_json=json)
         return
@@ -136,6 +145,15 @@ def report(
         arguments=arguments,
         channels=Channels(lambda: (), as_one_study, {}) if study else None,
     )
+
+
+def _cases(index: Path | None) -> IndexCases | None:
+    """The index opened; what opening takes is imported only where there is one."""
+    if index is None:
+        return None
+    from mmtool.pipelines.report_index import IndexCases
+
+    return IndexCases(index)
 
 
 def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:

@@ -71,10 +71,10 @@ class Encoders:
 
     def spaces(self) -> list[Space]:
         """Spaces that these encoders fill."""
-        found = [_space(PICTURE, self.joint)]
+        found = [space_of(PICTURE, self.joint)]
         if self.reads_text:
-            found.append(_space(TEXT, self.joint))
-        return found + [_space(kind, encoder) for kind, encoder in self.strings.items()]
+            found.append(space_of(TEXT, self.joint))
+        return found + [space_of(kind, encoder) for kind, encoder in self.strings.items()]
 
 
 def default_model() -> str:
@@ -107,7 +107,8 @@ def load_encoders(model: str | None, device: str) -> Encoders:
     return Encoders(joint, strings)
 
 
-def _space(name: str, encoder: JointEncoder | StringEncoder) -> Space:
+def space_of(name: str, encoder: JointEncoder | StringEncoder) -> Space:
+    """The space that an encoder fills, under a name."""
     return Space(name, encoder.name, encoder.sha256, encoder.preprocessing, encoder.dim)
 
 

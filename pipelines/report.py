@@ -23,7 +23,7 @@ from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.report_answers import answer
 from mmtool.pipelines.report_brain import BrainMeasurer
-from mmtool.pipelines.report_cases import CaseSearch, enough, similar, support_of, votes_of
+from mmtool.pipelines.report_cases import CaseSearch, similar, support_of, votes_of
 from mmtool.pipelines.report_check import check_report
 from mmtool.pipelines.report_encoder import check_encoder, load_encoder
 from mmtool.pipelines.report_findings import findings_of
@@ -124,6 +124,7 @@ class ReportTask:
         if options.text is not None:
             known["text"] = _words(options.text, self.limits)
         known["model_files"] = self._model_files().card["sha256"]
+        known["cases"] = None if self.cases is None else self.cases.state()
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -229,8 +230,7 @@ class ReportTask:
     def _near(self, look: Look) -> list[Any]:
         if self.cases is None:
             return []
-        picture = look.slices[len(look.slices) // 2][1]
-        return enough(self.cases.nearest(picture, _MOST_CASES), _MOST_CASES)
+        return list(self.cases.nearest(look.image.picture, _MOST_CASES, {look.image.sha256}))
 
     def _volumes(self, look: Look, gate: Gate, first: int) -> Any:
         """Brain volumes, where the image is an MR volume of a head."""

@@ -14,6 +14,8 @@ from mmtool.io.writers.key_image import Figure
 from mmtool.io.writers.report_text import PRELIMINARY, image_line
 from mmtool.reports import Finding, Report, Support
 
+_CASES = "From the index {}. What their words say is no finding of this study."
+
 
 def write_report_html(path: Path, report: Report, figures: Mapping[str, Figure]) -> None:
     """Write a report as a page.
@@ -57,7 +59,9 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
     if report.checks:
         yield _section("The given report", _checks(report))
     if report.similar:
-        yield _section("Similar cases", _list(_case(s) for s in report.similar))
+        cases = _list(_case(s) for s in report.similar)
+        source = f"<p class='facts'>{escape(_CASES.format(report.provenance.index))}</p>"
+        yield _section("Similar cases", source + cases)
     yield _section("How this was made", _list(escape(s) for s in report.provenance.statements))
 
 
@@ -132,8 +136,11 @@ def _checks(report: Report) -> str:
 
 
 def _case(support: Support) -> str:
+    """A case by where it comes from, how alike it is and its words."""
     words = f": “{escape(support.quote)}”" if support.quote else ""
-    return f"{escape(support.id)} ({support.score:.2f}){words}"
+    source = f"SHA-256 {support.sha256[:12]}" if support.sha256 else ""
+    facts = "; ".join(filter(None, (f"likeness {support.score:.2f}", source)))
+    return f'{escape(support.id)} <span class="facts">{escape(facts)}</span>{words}'
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -50,8 +50,11 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
         checks = [f"[{c.verdict}] {c.sentence} ({c.reason})" for c in report.checks]
         yield "THE GIVEN REPORT:", _lines(checks)
     if report.similar:
-        cases = [f"{s.score:.2f} {s.id}: {s.quote}" for s in report.similar]
-        yield "SIMILAR CASES:", _lines(cases)
+        cases = [f'{s.score:.2f} {s.id}: "{s.quote}"' for s in report.similar]
+        yield (
+            f"SIMILAR CASES ({_one_line(report.provenance.index)}):",
+            _lines(cases),
+        )
     yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
 
 

@@ -164,11 +164,13 @@ class Support:
         id: Key in the index.
         score: Likeness; comparable within one report.
         quote: Sentence of that case, word for word.
+        sha256: Of the case's file, or "".
     """
 
     id: str
     score: float
     quote: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

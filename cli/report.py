@@ -84,6 +84,15 @@ def report(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Maps of what each answer of the models hangs on, by occlusion or masking, with "
+            "a deletion test; repeatable.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     self_test: Annotated[
         bool,
         typer.Option(
@@ -120,8 +129,10 @@ def report(
     arguments = dict(locals())
     from mmtool.io.limits import Limits
     from mmtool.pipelines.report import COLUMNS, ReportOptions, ReportTask
+    from mmtool.pipelines.report_explain import check_methods
     from mmtool.pipelines.report_views import parse_formats
 
+    check_methods(explain or ())
     options = ReportOptions(
         model=model,
         device=device,
@@ -132,6 +143,7 @@ def report(
         question=tuple(question or ()),
         formats=parse_formats(format_),
         volumes=volumes,
+        explain=tuple(explain or ()),
     )
     task = ReportTask(options, Limits.from_env(), _cases(retrieve))
     if self_test:

@@ -26,8 +26,10 @@ from mmtool.pipelines.report_brain import BrainMeasurer
 from mmtool.pipelines.report_cases import CaseSearch, similar, support_of, votes_of
 from mmtool.pipelines.report_check import check_report
 from mmtool.pipelines.report_encoder import check_encoder, load_encoder
+from mmtool.pipelines.report_explain import explained
 from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
+from mmtool.pipelines.report_heat import Heat
 from mmtool.pipelines.report_images import Seen, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
 from mmtool.pipelines.report_tissue import tissue_of
@@ -36,6 +38,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
 from mmtool.reports import (
     Comparison,
+    Explanation,
     Finding,
     Gate,
     ModelUsed,
@@ -65,6 +68,7 @@ class ReportOptions:
         question: Questions.
         formats: Views that are wanted; None for what suits the input.
         volumes: Measure the brain of MR volumes of the head.
+        explain: Methods by which what the models say is explained.
     """
 
     model: str = "default"
@@ -76,6 +80,7 @@ class ReportOptions:
     question: tuple[str, ...] = ()
     formats: tuple[str, ...] | None = None
     volumes: bool = True
+    explain: tuple[str, ...] = ()
 
 
 @dataclass
@@ -191,6 +196,7 @@ class ReportTask:
             similar=similar(cases),
             **told,
         )
+        report, shown = self._explained(report, shown, options.explain)
         if options.prior is not None:
             report = replace(report, comparison=self._compared(report, options.prior))
         return report, shown
@@ -226,6 +232,19 @@ class ReportTask:
                 mask = (look.image.volume, measured.labels)
                 shown = replace(shown, masks={**shown.masks, look.image.number: mask})
         return findings, shown, hits
+
+    def _explained(
+        self, report: Report, shown: Shown, methods: Sequence[str]
+    ) -> tuple[Report, Shown]:
+        """With the maps that are asked for."""
+        model, encoder = self.loaded()
+        found: list[tuple[Explanation, Heat]] = []
+        for look, image in zip(shown.looks, report.study.images, strict=True):
+            own = [f for f in report.findings if any(e.image == image.number for e in f.evidence)]
+            found += explained(look, image.gate, own, methods, model, encoder)
+        maps = {e.path: heat for e, heat in found}
+        said = tuple(e for e, _ in found)
+        return replace(report, explanations=said), replace(shown, explained=maps)
 
     def _near(self, look: Look) -> list[Any]:
         if self.cases is None:

@@ -58,6 +58,8 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
         yield _section("Answers", _table(("question", "answer", "why"), rows))
     if report.checks:
         yield _section("The given report", _checks(report))
+    if report.explanations:
+        yield _section("What the answers hang on", _explanations(report))
     if report.similar:
         cases = _list(_case(s) for s in report.similar)
         source = f"<p class='facts'>{escape(_CASES.format(report.provenance.index))}</p>"
@@ -133,6 +135,25 @@ def _checks(report: Report) -> str:
         verdict = f'<span class="tag">{escape(check.verdict)}</span>'
         rows.append((escape(check.sentence), verdict, escape(check.reason) + link))
     return _rows(("sentence", "", "why"), rows)
+
+
+def _explanations(report: Report) -> str:
+    """Each map with its deletion test."""
+    shares = [f"{d.share:.0%}" for d in report.explanations[0].deletion]
+    rows = [
+        (
+            f"{escape(e.answer)} ({escape(e.about)})",
+            f"{escape(e.method)} {_link(f'figure-{Path(e.path).stem}', 'show')}",
+            *(f"{d.hot:.2f} / {d.random:.2f}" for d in e.deletion),
+        )
+        for e in report.explanations
+    ]
+    note = (
+        "Log odds that the answer loses without the hottest part of the picture / without a "
+        "random part of that size. A map is worth something where the first is larger."
+    )
+    table = _rows(("answer", "map", *shares), rows)
+    return f"<p class='facts'>{note}</p>{table}"
 
 
 def _case(support: Support) -> str:

@@ -209,6 +209,46 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Deletion:
+    """What an answer loses when a part of the picture is hidden.
+
+    Attributes:
+        share: Of the fields that are hidden.
+        hot: Drop of the log odds without those that a map calls hottest.
+        random: Mean drop without as many random ones.
+    """
+
+    share: float
+    hot: float
+    random: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A map of where an answer hangs on an image, and its test.
+
+    Attributes:
+        about: ``modality``, ``plane``, ..., or the id of a finding.
+        answer: What was said.
+        method: That made the map.
+        image: Number of the image.
+        slice: Counted from 0.
+        path: The map over the slice, beside the report.
+        agreement: As of `Evidence`.
+        deletion: The test at several shares.
+    """
+
+    about: str
+    answer: str
+    method: str
+    image: int
+    slice: int
+    path: str
+    agreement: float
+    deletion: tuple[Deletion, ...] = ()
+
+
+@dataclass(frozen=True)
 class Change:
     """What became of one finding since the prior.
 
@@ -334,6 +374,7 @@ class Report:
         checks: Of a given report.
         answers: To questions.
         similar: Cases that look alike, best first.
+        explanations: Maps that were asked for.
         schema: Name of this layout.
         version: Of this layout.
         status: Always ``preliminary``: a clinician must read it.
@@ -348,6 +389,7 @@ class Report:
     checks: tuple[Check, ...] = ()
     answers: tuple[Answer, ...] = ()
     similar: tuple[Support, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
     schema: Literal["mmtool-report"] = SCHEMA
     version: int = VERSION
     status: Literal["preliminary"] = "preliminary"

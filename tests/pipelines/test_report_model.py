@@ -21,8 +21,9 @@ from mmtool.models.report.model import INSIDE, KNOWN, Reference, ReportModel, Th
 from mmtool.models.store import resolve_model
 from mmtool.pipelines.report import ReportOptions, ReportTask
 from mmtool.pipelines.report_encoder import check_encoder
-from mmtool.pipelines.report_findings import findings_of, hide
+from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look
+from mmtool.pipelines.report_heat import hide
 from mmtool.pipelines.report_images import Seen
 from mmtool.pipelines.report_selftest import self_test
 from mmtool.pipelines.report_strangers import STRANGERS, stranger

@@ -49,8 +49,8 @@ class OneField:
 def made_model() -> ReportModel:
     head = Head("plane", ("dark", "light"), np.array([[-9, 0], [9, 0]], np.float32),
                 np.array([3, -3], np.float32))  # fmt: skip
-    empty = Reference(np.zeros((1, 2), np.float32), {})
-    return ReportModel({"plane": head}, {}, empty, Thresholds(0, 0, 1), 10, frozenset(), {})
+    empty = Reference(np.eye(2, dtype=np.float32), {})
+    return ReportModel({"plane": head}, {}, empty, Thresholds(0, 0, 1), 10, 2, frozenset(), {})
 
 
 def made_look(encoder: OneField) -> Look:

@@ -324,7 +324,7 @@ def _thresholds(
     cosine[rows.groups[known][:, None] == rows.groups[known][None]] = -1
     modality = outside["modality"][1].uncertainty
     return Thresholds(
-        inside=round(float(min(0.5, np.quantile(of_known, 1 - _KEPT))), 4),
+        inside=round(float(np.quantile(of_known, 1 - _KEPT)), 4),
         nearest=round(float(np.quantile(cosine.max(1), (1 - _KEPT) / 2)), 4),
         uncertainty=round(float(np.quantile(modality, _KEPT)), 4),
     )

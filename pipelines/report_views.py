@@ -144,8 +144,8 @@ def _figures(report: Report, shown: Shown) -> dict[str, Figure]:
         heat = shown.explained[explanation.path]
         pixels, ratio = key_slice(heat.picture)
         caption = (
-            f"Image {explanation.image}: what '{explanation.answer}' hangs on (orange), "
-            f"by {explanation.method}"
+            f"Image {explanation.image}: what {explanation.about} '{explanation.answer}' hangs on "
+            f"(orange), by {explanation.method}"
         )
         out[_key(explanation)] = Figure(caption, key_image(pixels, heat=heat.grid, ratio=ratio))
     return out

@@ -21,6 +21,10 @@ def evaluate_report(
     model: Annotated[
         str, typer.Option(metavar="NAME|DIR", help="The model.", envvar="MMTOOL_MODEL")
     ] = "default",
+    retrieve: Annotated[
+        Path | None,
+        typer.Option(metavar="INDEX", help="Score texts with the words of similar cases too."),
+    ] = None,
     threads: shared.Threads = None,
     seed: shared.Seed = 0,
     overwrite: Annotated[
@@ -45,6 +49,7 @@ def evaluate_report(
     from mmtool.pipelines.evaluation.report import COLUMNS
     from mmtool.pipelines.evaluation.report import evaluate_report as evaluate
     from mmtool.pipelines.report import ReportOptions, ReportTask
+    from mmtool.pipelines.report_index import IndexCases
 
     set_threads(threads)
 
@@ -52,7 +57,8 @@ def evaluate_report(
         if not quiet:
             typer.echo(line, err=True)
 
-    task = ReportTask(ReportOptions(model=model, volumes=False), Limits.from_env())
+    cases = None if retrieve is None else IndexCases(retrieve)
+    task = ReportTask(ReportOptions(model=model, volumes=False), Limits.from_env(), cases)
     found = evaluate(task, data, output, seed=seed, tell=tell)
     found.write(output)
     if json:

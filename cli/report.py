@@ -14,6 +14,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 
 if TYPE_CHECKING:
     from mmtool.pipelines.report import ReportTask
+    from mmtool.pipelines.report_index import IndexCases
 
 _ASKED = "What is asked"
 
@@ -75,6 +76,23 @@ def report(
         list[str] | None,
         typer.Option(metavar="TEXT", help="A question; repeatable.", rich_help_panel=_ASKED),
     ] = None,
+    retrieve: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INDEX",
+            help="A folder of 'mmtool index': similar cases are shown, and vote beside the model.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Maps of what each answer of the models hangs on, by occlusion or masking, with "
+            "a deletion test; repeatable.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     self_test: Annotated[
         bool,
         typer.Option(
@@ -111,8 +129,10 @@ def report(
     arguments = dict(locals())
     from mmtool.io.limits import Limits
     from mmtool.pipelines.report import COLUMNS, ReportOptions, ReportTask
+    from mmtool.pipelines.report_explain import check_methods
     from mmtool.pipelines.report_views import parse_formats
 
+    check_methods(explain or ())
     options = ReportOptions(
         model=model,
         device=device,
@@ -123,8 +143,9 @@ def report(
         question=tuple(question or ()),
         formats=parse_formats(format_),
         volumes=volumes,
+        explain=tuple(explain or ()),
     )
-    task = ReportTask(options, Limits.from_env())
+    task = ReportTask(options, Limits.from_env(), _cases(retrieve))
     if self_test:
         _self_test(task, inputs or [], as_json=json)
         return
@@ -136,6 +157,15 @@ def report(
         arguments=arguments,
         channels=Channels(lambda: (), as_one_study, {}) if study else None,
     )
+
+
+def _cases(index: Path | None) -> IndexCases | None:
+    """The index opened; what opening takes is imported only where there is one."""
+    if index is None:
+        return None
+    from mmtool.pipelines.report_index import IndexCases
+
+    return IndexCases(index)
 
 
 def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:

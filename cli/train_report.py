@@ -21,8 +21,12 @@ def train_report(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Model, vectors and measures.")
     ],
     encoder: Annotated[
-        str, typer.Option(metavar="NAME", help="What makes vectors of the images.")
-    ] = "hog",
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What makes vectors of the images: blocks, hog, or a model of retrieve.",
+        ),
+    ] = "blocks",
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the model.")] = "default",
     threads: shared.Threads = None,
     seed: shared.Seed = 0,

@@ -23,11 +23,13 @@ from mmtool.models.store import ModelFiles, resolve_model
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.report_answers import answer
 from mmtool.pipelines.report_brain import BrainMeasurer
-from mmtool.pipelines.report_cases import CaseSearch, enough, similar, support_of, votes_of
+from mmtool.pipelines.report_cases import CaseSearch, similar, support_of, votes_of
 from mmtool.pipelines.report_check import check_report
 from mmtool.pipelines.report_encoder import check_encoder, load_encoder
+from mmtool.pipelines.report_explain import explained
 from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
+from mmtool.pipelines.report_heat import Heat
 from mmtool.pipelines.report_images import Seen, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
 from mmtool.pipelines.report_tissue import tissue_of
@@ -36,6 +38,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
 from mmtool.reports import (
     Comparison,
+    Explanation,
     Finding,
     Gate,
     ModelUsed,
@@ -65,6 +68,7 @@ class ReportOptions:
         question: Questions.
         formats: Views that are wanted; None for what suits the input.
         volumes: Measure the brain of MR volumes of the head.
+        explain: Methods by which what the models say is explained.
     """
 
     model: str = "default"
@@ -76,6 +80,7 @@ class ReportOptions:
     question: tuple[str, ...] = ()
     formats: tuple[str, ...] | None = None
     volumes: bool = True
+    explain: tuple[str, ...] = ()
 
 
 @dataclass
@@ -124,6 +129,7 @@ class ReportTask:
         if options.text is not None:
             known["text"] = _words(options.text, self.limits)
         known["model_files"] = self._model_files().card["sha256"]
+        known["cases"] = None if self.cases is None else self.cases.state()
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -190,6 +196,7 @@ class ReportTask:
             similar=similar(cases),
             **told,
         )
+        report, shown = self._explained(report, shown, options.explain)
         if options.prior is not None:
             report = replace(report, comparison=self._compared(report, options.prior))
         return report, shown
@@ -226,11 +233,23 @@ class ReportTask:
                 shown = replace(shown, masks={**shown.masks, look.image.number: mask})
         return findings, shown, hits
 
+    def _explained(
+        self, report: Report, shown: Shown, methods: Sequence[str]
+    ) -> tuple[Report, Shown]:
+        """With the maps that are asked for."""
+        model, encoder = self.loaded()
+        found: list[tuple[Explanation, Heat]] = []
+        for look, image in zip(shown.looks, report.study.images, strict=True):
+            own = [f for f in report.findings if any(e.image == image.number for e in f.evidence)]
+            found += explained(look, image.gate, own, methods, model, encoder)
+        maps = {e.path: heat for e, heat in found}
+        said = tuple(e for e, _ in found)
+        return replace(report, explanations=said), replace(shown, explained=maps)
+
     def _near(self, look: Look) -> list[Any]:
         if self.cases is None:
             return []
-        picture = look.slices[len(look.slices) // 2][1]
-        return enough(self.cases.nearest(picture, _MOST_CASES), _MOST_CASES)
+        return list(self.cases.nearest(look.image.picture, _MOST_CASES, {look.image.sha256}))
 
     def _volumes(self, look: Look, gate: Gate, first: int) -> Any:
         """Brain volumes, where the image is an MR volume of a head."""

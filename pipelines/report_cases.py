@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from mmtool.models.text.findings import label, named_findings
 from mmtool.reports import Support
 from mmtool.retrieval import Hit, Picture
 
-_FALL = 1.5  # the best score by that of the last case that counts, at most
+_FALL = 1.15  # how far the best case stands out by how far the last one does, at most
 _TRUST = 0.5  # votes that a case as alike as can be adds: its words may speak of another image
 _QUOTE = 240  # letters
 
@@ -26,19 +26,29 @@ class CaseSearch(Protocol):
 
     name: str
 
-    def nearest(self, picture: Picture, count: int) -> Sequence[Hit]:
-        """The cases that look most like a picture, best first."""
+    def state(self) -> str:
+        """Hash of what can be found."""
+        ...
+
+    def nearest(self, picture: Picture, most: int, apart: Collection[str] = ()) -> Sequence[Hit]:
+        """The cases that count for a picture, best first; none from files of the hashes apart."""
         ...
 
 
-def enough(hits: Sequence[Hit], most: int) -> list[Hit]:
+def enough(hits: Sequence[Hit], most: int, *, usual: float = 0.0) -> list[Hit]:
     """As many cases as are about as alike as the best one; possibly none.
 
-    The rule of MMed-RAG (10.48550/arXiv.2410.13085): a case counts while the best score by its own
-    is below a bound. Scores must be above 0.
+    After the rule of MMed-RAG (10.48550/arXiv.2410.13085): a case counts while the best score by
+    its own is below a bound. Here both are counted from the usual score, as the vectors of some
+    encoders are all much alike.
+
+    Args:
+        hits: Best first.
+        most: Cases at most.
+        usual: Score of any case; one that is not above it never counts.
     """
-    kept = [hit for hit in hits if hit.score > 0][:most]
-    return [hit for hit in kept if kept[0].score / hit.score < _FALL]
+    kept = [hit for hit in hits if hit.score > usual][:most]
+    return [hit for hit in kept if (kept[0].score - usual) < _FALL * (hit.score - usual)]
 
 
 def votes_of(hits: Sequence[Hit]) -> dict[str, Opinion]:
@@ -58,8 +68,7 @@ def support_of(hits: Sequence[Hit]) -> Mapping[str, tuple[Support, ...]]:
     for hit in hits:
         for named in named_findings(hit.item.source.text):
             if named.presence == "present":
-                quote = named.sentence[:_QUOTE]
-                said = Support(hit.item.source.key, round(hit.score, 4), quote)
+                said = _support(hit, named.sentence)
                 if said not in out.setdefault(named.name, []):
                     out[named.name].append(said)
     return {name: tuple(said) for name, said in out.items()}
@@ -67,6 +76,16 @@ def support_of(hits: Sequence[Hit]) -> Mapping[str, tuple[Support, ...]]:
 
 def similar(hits: Sequence[Hit]) -> tuple[Support, ...]:
     """All similar cases, best first."""
-    return tuple(
-        Support(h.item.source.key, round(h.score, 4), h.item.source.text[:_QUOTE]) for h in hits
-    )
+    return tuple(_support(hit, hit.item.source.text) for hit in hits)
+
+
+def _support(hit: Hit, words: str) -> Support:
+    source = hit.item.source
+    return Support(source.key, round(hit.score, 4), _shortened(words), source.sha256)
+
+
+def _shortened(words: str) -> str:
+    """Words of a case, cut between two words and marked where they are cut."""
+    if len(words) <= _QUOTE:
+        return words
+    return words[:_QUOTE].rsplit(maxsplit=1)[0] + " ..."

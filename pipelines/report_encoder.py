@@ -6,22 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmtool.errors import ModelError
+from mmtool.models.encoders.blocks_texture import BlocksTexture
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.retrieval import JointEncoder
+
+_COUNTED = (HistogramGradients, BlocksTexture)  # nothing in them is learned
 
 
 def load_encoder(name: str, device: str = "cpu") -> JointEncoder:
     """The encoder of a name or folder, as ``mmtool index`` knows it.
 
     Args:
-        name: ``hog``, or a model of ``retrieve``.
+        name: ``hog``, ``blocks``, or a model of ``retrieve``.
         device: Where it computes.
 
     Raises:
         ModelError: There is none.
     """
-    if name == HistogramGradients.name:
-        return HistogramGradients()
+    for counted in _COUNTED:
+        if name == counted.name:
+            return counted()
     from mmtool.pipelines.index_spaces import load_encoders  # it looks for chemistry, which is slow
 
     return load_encoders(name, device).joint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from mmtool.io.writers.report_html import write_report_html
 from mmtool.io.writers.report_json import write_report_json
 from mmtool.io.writers.report_sr import write_report_sr, write_secondary_capture
 from mmtool.io.writers.report_text import write_report_text
-from mmtool.pipelines.report_findings import Heat
 from mmtool.pipelines.report_gate import Look
+from mmtool.pipelines.report_heat import Heat
 from mmtool.pipelines.report_images import key_slice
-from mmtool.reports import Report
+from mmtool.reports import Explanation, Report
 from mmtool.types import Volume
 
 FORMATS = ("json", "txt", "html", "sr", "fhir", "geojson")
@@ -53,11 +53,13 @@ class Shown:
         looks: The images.
         heats: Heat maps by finding.
         masks: Label maps of brains by image, with their volume.
+        explained: Maps of `mmtool.reports.Explanation` by their path.
     """
 
     looks: Sequence[Look]
     heats: Mapping[str, Heat]
     masks: Mapping[int, tuple[Volume, NDArray[np.uint8]]]
+    explained: Mapping[str, Heat] = field(default_factory=dict)
 
 
 def write_views(out: Path, report: Report, shown: Shown, formats: tuple[str, ...] | None) -> None:
@@ -76,10 +78,11 @@ def write_views(out: Path, report: Report, shown: Shown, formats: tuple[str, ...
         *(["geojson"] if _slide(shown) else []),
     )
     figures = _figures(report, shown)
-    if shown.heats:
-        (out / "evidence").mkdir(exist_ok=True)
-        for key in shown.heats:
-            (out / "evidence" / f"{key}.png").write_bytes(figures[key].png)
+    maps = {f"evidence/{key}.png": key for key in shown.heats}
+    maps |= {e.path: _key(e) for e in report.explanations}
+    for path, key in maps.items():
+        (out / path).parent.mkdir(exist_ok=True)
+        (out / path).write_bytes(figures[key].png)
     for number, (volume, labels) in shown.masks.items():
         write_label_nifti(labels, volume, out / mask_name(number))
     write_report_json(out / "report.json", report)
@@ -137,7 +140,20 @@ def _figures(report: Report, shown: Shown) -> dict[str, Figure]:
             pixels, ratio = key_slice(heat.picture)
             caption = f"{finding.text}: what the probability hangs on (orange)"
             out[finding.id] = Figure(caption, key_image(pixels, heat=heat.grid, ratio=ratio))
+    for explanation in report.explanations:
+        heat = shown.explained[explanation.path]
+        pixels, ratio = key_slice(heat.picture)
+        caption = (
+            f"Image {explanation.image}: what {explanation.about} '{explanation.answer}' hangs on "
+            f"(orange), by {explanation.method}"
+        )
+        out[_key(explanation)] = Figure(caption, key_image(pixels, heat=heat.grid, ratio=ratio))
     return out
+
+
+def _key(explanation: Explanation) -> str:
+    """Name of its figure."""
+    return Path(explanation.path).stem
 
 
 def _brain(number: int, volume: Volume, labels: NDArray[np.uint8]) -> Figure:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmtool.io.writers.json_file import write_json
+from mmtool.io.writers.report_codes import PRESENCE, SIDES
 from mmtool.io.writers.report_text import PRELIMINARY
 from mmtool.reports import Finding, Report
 from mmtool.types import Code
@@ -24,16 +25,6 @@ _SYSTEMS = {
     "LN": "http://loinc.org",
 }
 _UCUM = "http://unitsofmeasure.org"
-_PRESENCE = {
-    "present": Code("52101004", "SCT", "Present"),
-    "absent": Code("2667000", "SCT", "Absent"),
-    "uncertain": Code("82334004", "SCT", "Indeterminate"),
-}
-_SIDES = {
-    "left": Code("7771000", "SCT", "Left"),
-    "right": Code("24028007", "SCT", "Right"),
-    "both": Code("51440002", "SCT", "Right and left"),
-}
 _NAMES = uuid.UUID("6d0c3a3c-3d8e-5e1a-9a60-1b7a4f0a8e5d")  # of ids made from content
 
 
@@ -129,7 +120,7 @@ def _observation(report: Report, finding: Finding) -> dict[str, Any]:
             finding.measurements[0].value, finding.measurements[0].unit
         )
     else:
-        out["valueCodeableConcept"] = _concept(_PRESENCE[finding.presence])
+        out["valueCodeableConcept"] = _concept(PRESENCE[finding.presence])
     site = _site(finding)
     if site:
         out["bodySite"] = site
@@ -165,7 +156,7 @@ def _site(finding: Finding) -> dict[str, Any] | None:
     codes = [finding.site] if finding.site else []
     codings = [c for code in codes for c in _concept(code)["coding"]]
     if finding.laterality:
-        codings += _concept(_SIDES[finding.laterality])["coding"]
+        codings += _concept(SIDES[finding.laterality])["coding"]
     return {"coding": codings} if codings else None
 
 

@@ -14,6 +14,8 @@ from mmtool.io.writers.key_image import Figure
 from mmtool.io.writers.report_text import PRELIMINARY, image_line
 from mmtool.reports import Finding, Report, Support
 
+_CASES = "From the index {}. What their words say is no finding of this study."
+
 
 def write_report_html(path: Path, report: Report, figures: Mapping[str, Figure]) -> None:
     """Write a report as a page.
@@ -56,8 +58,12 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
         yield _section("Answers", _table(("question", "answer", "why"), rows))
     if report.checks:
         yield _section("The given report", _checks(report))
+    if report.explanations:
+        yield _section("What the answers hang on", _explanations(report))
     if report.similar:
-        yield _section("Similar cases", _list(_case(s) for s in report.similar))
+        cases = _list(_case(s) for s in report.similar)
+        source = f"<p class='facts'>{escape(_CASES.format(report.provenance.index))}</p>"
+        yield _section("Similar cases", source + cases)
     yield _section("How this was made", _list(escape(s) for s in report.provenance.statements))
 
 
@@ -131,9 +137,31 @@ def _checks(report: Report) -> str:
     return _rows(("sentence", "", "why"), rows)
 
 
+def _explanations(report: Report) -> str:
+    """Each map with its deletion test."""
+    shares = [f"{d.share:.0%}" for d in report.explanations[0].deletion]
+    rows = [
+        (
+            f"{escape(e.answer)} ({escape(e.about)})",
+            f"{escape(e.method)} {_link(f'figure-{Path(e.path).stem}', 'show')}",
+            *(f"{d.hot:.2f} / {d.random:.2f}" for d in e.deletion),
+        )
+        for e in report.explanations
+    ]
+    note = (
+        "Log odds that the answer loses without the hottest part of the picture / without a "
+        "random part of that size. A map is worth something where the first is larger."
+    )
+    table = _rows(("answer", "map", *shares), rows)
+    return f"<p class='facts'>{note}</p>{table}"
+
+
 def _case(support: Support) -> str:
+    """A case by where it comes from, how alike it is and its words."""
     words = f": “{escape(support.quote)}”" if support.quote else ""
-    return f"{escape(support.id)} ({support.score:.2f}){words}"
+    source = f"SHA-256 {support.sha256[:12]}" if support.sha256 else ""
+    facts = "; ".join(filter(None, (f"likeness {support.score:.2f}", source)))
+    return f'{escape(support.id)} <span class="facts">{escape(facts)}</span>{words}'
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -23,19 +23,10 @@ from pydicom.uid import generate_uid
 from mmtool import __version__
 from mmtool.io.atomic import replace_into
 from mmtool.io.writers.dicom_source import EMPTY, series_number
+from mmtool.io.writers.report_codes import PRESENCE, SIDES
 from mmtool.reports import Finding, Measurement, Report, StudyImage
 from mmtool.types import Code
 
-_PRESENCE = {
-    "present": Code("52101004", "SCT", "Present"),
-    "absent": Code("2667000", "SCT", "Absent"),
-    "uncertain": Code("82334004", "SCT", "Indeterminate"),
-}
-_SIDES = {
-    "left": Code("7771000", "SCT", "Left"),
-    "right": Code("24028007", "SCT", "Right"),
-    "both": Code("51440002", "SCT", "Right and left"),
-}
 _YES, _NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 _PRIVATE = "99MMTOOL"  # scheme of what no standard scheme is known for
 _MOST_REFERENCES = 300  # images that one finding refers to
@@ -204,7 +195,7 @@ def _group(
     concept = _concept(finding.code or _own(finding.text))
     presence = sr.QualitativeEvaluation(
         name=codes.DCM.Finding if finding.code is None else concept,
-        value=_concept(_PRESENCE[finding.presence]),
+        value=_concept(PRESENCE[finding.presence]),
     )
     numbers = [_measurement(m) for m in finding.measurements]
     sure = (("Probability", finding.probability), ("Evidential uncertainty", finding.uncertainty))
@@ -227,7 +218,7 @@ def _group(
 def _sites(finding: Finding) -> list[sr.FindingSite] | None:
     if finding.site is None:
         return None
-    side = _concept(_SIDES[finding.laterality]) if finding.laterality else None
+    side = _concept(SIDES[finding.laterality]) if finding.laterality else None
     return [sr.FindingSite(_concept(finding.site), laterality=side)]
 
 

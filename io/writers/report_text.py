@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmtool.io.atomic import replace_into
-from mmtool.reports import Gate, Report, Said, StudyImage
+from mmtool.reports import Explanation, Gate, Report, Said, StudyImage
 
 _WIDTH = 88
 PRELIMINARY = "PRELIMINARY REPORT, made by software. A clinician must read the images."
@@ -49,9 +49,17 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     if report.checks:
         checks = [f"[{c.verdict}] {c.sentence} ({c.reason})" for c in report.checks]
         yield "THE GIVEN REPORT:", _lines(checks)
+    if report.explanations:
+        yield (
+            "WHAT THE ANSWERS HANG ON:",
+            _lines([explanation_line(e) for e in report.explanations]),
+        )
     if report.similar:
-        cases = [f"{s.score:.2f} {s.id}: {s.quote}" for s in report.similar]
-        yield "SIMILAR CASES:", _lines(cases)
+        cases = [f'{s.score:.2f} {s.id}: "{s.quote}"' for s in report.similar]
+        yield (
+            f"SIMILAR CASES ({_one_line(report.provenance.index)}):",
+            _lines(cases),
+        )
     yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
 
 
@@ -59,6 +67,16 @@ def image_line(image: StudyImage) -> str:
     """What is said of one image, in one line."""
     size = " x ".join(str(n) for n in image.shape)
     return f"{image.name}: {gate_words(image.gate)}; {image.kind} of {size}"
+
+
+def explanation_line(explanation: Explanation) -> str:
+    """A map and its deletion test, in one line."""
+    e = explanation
+    drops = ", ".join(f"{d.share:.0%}: {d.hot:.2f} / {d.random:.2f}" for d in e.deletion)
+    return (
+        f"Image {e.image}, {e.about} '{e.answer}', {e.method}: {e.path}. Log odds lost without "
+        f"the hottest fields / without random ones: {drops}."
+    )
 
 
 def gate_words(gate: Gate) -> str:

@@ -1,4 +1,4 @@
-"""Linear evidential heads over frozen vectors."""
+"""Linear evidential heads over frozen features."""
 
 from __future__ import annotations
 

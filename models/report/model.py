@@ -102,6 +102,8 @@ class ReportModel:
         reference: Training images.
         thresholds: When to be silent.
         sharpness: Of the votes.
+        width: Of the heads' kernel; the larger, the nearer an image must be to a training image
+            to be judged by it.
         pairs: Modality and region that were trained on together.
         encoder: Name, hash and preprocessing of the encoder that the vectors must come from.
         projection: What an encoder's vectors go through first, or None.
@@ -112,6 +114,7 @@ class ReportModel:
     reference: Reference
     thresholds: Thresholds
     sharpness: float
+    width: float
     pairs: frozenset[tuple[str, str]]
     encoder: Mapping[str, Any]
     projection: Projection | None = None
@@ -142,19 +145,23 @@ class ReportModel:
         """Head and neighbours on (N, dim) vectors, fused."""
         head = self.heads[question]
         if question not in self.reference.classes:
-            return head.opinion(vectors)
+            return head.opinion(self.features(vectors))
         known = self.reference.classes[question]
         there = np.flatnonzero(known >= 0)
         voted = neighbour_opinion(
             vectors, self.reference.vectors[there], known[there], len(head.classes), self.sharpness
         )
-        return fuse(head.opinion(vectors), voted)
+        return fuse(head.opinion(self.features(vectors)), voted)
+
+    def features(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, M) what the heads take: the likeness of (N, dim) vectors to each training image."""
+        return likeness(vectors, self.reference.vectors, self.width)
 
     def inside(self, vectors: NDArray[np.float32]) -> tuple[float, float]:
         """Mean probability that (S, dim) slices are of a known kind, and best cosine to one."""
         head = self.heads[INSIDE]
         place = head.classes.index(KNOWN)
-        chance = head.calibrated(head.opinion(vectors).probability)[:, place].mean()
+        chance = head.calibrated(head.opinion(self.features(vectors)).probability)[:, place].mean()
         return float(chance), float((vectors @ self.reference.vectors.T).max())
 
     def logit(self, question: str, value: str, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -162,6 +169,13 @@ class ReportModel:
         head = self.heads[question]
         chance = self.opinions(question, vectors).probability[:, head.classes.index(value)]
         return np.asarray(np.log(chance.clip(1e-9)) - np.log((1 - chance).clip(1e-9)))
+
+
+def likeness(
+    vectors: NDArray[np.float32], reference: NDArray[np.float32], width: float
+) -> NDArray[np.float32]:
+    """(N, M) Gaussian kernel of (N, dim) and (M, dim) vectors of length 1."""
+    return np.asarray(np.exp(width * (vectors @ reference.T - 1)), np.float32)
 
 
 def neighbour_opinion(
@@ -198,7 +212,7 @@ def state_of(model: ReportModel) -> dict[str, Tensor]:
     for question, classes in model.reference.classes.items():
         out[f"reference.{question}"] = torch.from_numpy(classes.astype(np.int8))
     for question, head in model.heads.items():
-        out[f"head.{question}.weight"] = torch.from_numpy(head.weight).half()
+        out[f"head.{question}.weight"] = torch.from_numpy(head.weight)  # large ones cancel out
         out[f"head.{question}.bias"] = torch.from_numpy(head.bias)
     if model.projection is not None:
         out["projection.mean"] = torch.from_numpy(model.projection.mean)
@@ -217,6 +231,7 @@ def config_of(model: ReportModel) -> dict[str, Any]:
         "cuts": {name: list(cuts) for name, cuts in model.cuts.items()},
         "thresholds": vars(model.thresholds),
         "sharpness": model.sharpness,
+        "width": model.width,
         "pairs": sorted(map(list, model.pairs)),
         "encoder": dict(model.encoder),
     }
@@ -258,7 +273,7 @@ def _built(config: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> Repo
         if f"reference.{name}" in state
     }
     for name, head in heads.items():
-        if head.weight.shape != (len(head.classes), vectors.shape[1]):
+        if head.weight.shape != (len(head.classes), len(vectors)):
             raise ValueError(name)
     return ReportModel(
         heads,
@@ -266,6 +281,7 @@ def _built(config: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> Repo
         Reference(vectors, classes),
         Thresholds(**config["thresholds"]),
         float(config["sharpness"]),
+        float(config["width"]),
         frozenset((str(m), str(r)) for m, r in config["pairs"]),
         config["encoder"],
         _projection(state),

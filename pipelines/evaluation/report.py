@@ -5,16 +5,24 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mmtool.io.readers.picture import picture_reader
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import write_tsv
 from mmtool.models.report.sentences import image_sentence
+from mmtool.pipelines.evaluation.report_floors import (
+    confusable_pairs,
+    histories,
+    nearest_by_words,
+)
+from mmtool.pipelines.evaluation.report_labels import label_counts
 from mmtool.pipelines.evaluation.report_metrics import (
     LABELLER,
     NORMALISATION,
@@ -23,6 +31,7 @@ from mmtool.pipelines.evaluation.report_metrics import (
     exact_match,
     f1,
     finding_counts,
+    meteor,
     rouge_l,
     token_f1,
 )
@@ -30,13 +39,19 @@ from mmtool.pipelines.report import ReportTask
 from mmtool.pipelines.report_answers import answer
 from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
+from mmtool.pipelines.report_heat import METHODS, heat_of
 from mmtool.pipelines.report_images import read_study, slices_of
+from mmtool.pipelines.task import input_sha256
 from mmtool.pipelines.training.report import encoded
 from mmtool.pipelines.training.report_data import DEV, TRAIN, Labelled, labelled_images
 
 COLUMNS = ("method", "metric", "value", "low", "high", "n")
+NEAREST = "caption of the nearest training image"
 _DRAWS = 500
+_CASES = 8
+_EVERY = 4  # of the images that are scored one is mapped: a map costs a hundred encodings
 _QUESTIONS = Path("vqa_rad") / "vqa_rad.jsonl.gz"
+Row = tuple[str, str, float, float, float, int]
 Tell = Callable[[str], None]
 
 
@@ -49,7 +64,7 @@ class Scores:
         settings: What a reader needs to compare them with others.
     """
 
-    rows: tuple[tuple[str, str, float, float, float, int], ...]
+    rows: tuple[Row, ...]
     settings: dict[str, Any]
 
     def write(self, folder: Path) -> None:
@@ -85,11 +100,17 @@ def evaluate_report(task: ReportTask, data: Path, cache: Path, *, seed: int, tel
     frequent = Counter(images[i].caption for i in train).most_common(1)[0][0]
     texts = {
         "planned sentences": [_planned(task, images[i].path) for i in held],
-        "caption of the nearest training image": [images[train[k]].caption for k in nearest],
+        NEAREST: [images[train[k]].caption for k in nearest],
         "most frequent caption": [frequent] * len(held),
     }
+    texts |= _with_words(task, [images[i].path for i in held], texts["planned sentences"], tell)
+    texts |= _by_history(data, [images[i] for i in held], [images[i] for i in train])
     groups = [images[i].group for i in held]
     rows = [row for name, said in texts.items() for row in _scored(name, said, truth, groups, seed)]
+    rows += _better(texts, truth, groups, seed)
+    rows += _confused(task, [images[i] for i in held], vectors[held], seed)
+    rows += _mapped(task, [images[i] for i in held][::_EVERY], seed)
+    rows += _labelled(data, seed)
     rows += _answered(task, data, images, seed)
     settings = {
         "labeller": LABELLER,
@@ -100,6 +121,111 @@ def evaluate_report(task: ReportTask, data: Path, cache: Path, *, seed: int, tel
         "seed": seed,
     }
     return Scores(tuple(rows), settings)
+
+
+def _with_words(
+    task: ReportTask, paths: Sequence[Path], planned: Sequence[str], tell: Tell
+) -> dict[str, list[str]]:
+    """The planned sentences and the words of the most similar case, where there is an index.
+
+    No case may be of the images that are scored, whoever built the index.
+    """
+    if task.cases is None:
+        return {}
+    own = {input_sha256(path, "an image of the data") for path in paths}
+    texts, counted = [], []
+    with picture_reader(task.limits) as reader:
+        for path, said in zip(paths, planned, strict=True):
+            hits = task.cases.nearest(reader.read(path), _CASES, own)
+            words = next((h.item.source.text for h in hits if h.item.source.text), "")
+            counted.append(len(hits))
+            texts.append(f"{said} {words}".strip())
+    tell(f"similar cases that count: {np.mean(counted):.1f} on average")
+    return {"planned sentences and the words of the most similar case": texts}
+
+
+def _by_history(
+    data: Path, held: Sequence[Labelled], train: Sequence[Labelled]
+) -> dict[str, list[str]]:
+    """The caption of the training case whose history reads most alike: a floor without pixels."""
+    told = histories(data)
+    known = [i for i in train if told.get(i.path.name)]
+    if not known:
+        return {}
+    asked = [told.get(i.path.name, "") for i in held]
+    nearest = nearest_by_words(asked, [told[i.path.name] for i in known])
+    return {"caption by the history of the case (TF-IDF)": [known[k].caption for k in nearest]}
+
+
+def _better(
+    texts: Mapping[str, Sequence[str]], truth: Sequence[str], groups: Sequence[str], seed: int
+) -> list[Row]:
+    """By how much each method is better than the caption of the nearest image, case by case."""
+    longest = {n: [rouge_l(a, b) for a, b in zip(t, truth, strict=True)] for n, t in texts.items()}
+    rows = []
+    for name in texts:
+        if name != NEAREST:
+            lead = [a - b for a, b in zip(longest[name], longest[NEAREST], strict=True)]
+            found = _drawn(_mean_of(lead), groups, seed)
+            rows.append((name, "ROUGE-L above the nearest caption", *found, len(truth)))
+    return rows
+
+
+def _confused(
+    task: ReportTask, held: Sequence[Labelled], vectors: NDArray[np.float32], seed: int
+) -> list[Row]:
+    """Pairs that look alike: told rightly only if both are (MediConfusion, 2409.15477)."""
+    model, _ = task.loaded()
+    rows = []
+    for question in ("modality", "plane", "region"):
+        truth = [i.labels.get(question, "") for i in held]
+        pairs = confusable_pairs(vectors, truth, [i.group for i in held])
+        if not pairs:
+            continue
+        said = [model.told(question, v[None]).value for v in vectors]
+        right = [float(said[a] == truth[a] and said[b] == truth[b]) for a, b in pairs]
+        groups = [held[a].group for a, _ in pairs]
+        found = _drawn(_mean_of(right), groups, seed)
+        rows.append(("pairs that look alike", f"{question}: both right", *found, len(pairs)))
+    return rows
+
+
+def _mapped(task: ReportTask, held: Sequence[Labelled], seed: int) -> list[Row]:
+    """The deletion test of the maps of the modality, over some images."""
+    model, encoder = task.loaded()
+    rows = []
+    looks = [_look(task, image.path) for image in held if "modality" in image.labels]
+    groups = [i.group for i in held if "modality" in i.labels]
+    said = [model.told("modality", look.vectors).value for look in looks]
+    for method in METHODS:
+        found = [
+            heat_of(look, "modality", value, model, encoder, method).agreement
+            for look, value in zip(looks, said, strict=True)
+        ]
+        name = f"maps by {method}"
+        lead = _drawn(_mean_of(found), groups, seed)
+        share = _drawn(_mean_of([float(v > 0) for v in found]), groups, seed)
+        rows.append((name, "modality: log odds lost above random (20 %)", *lead, len(found)))
+        rows.append((name, "modality: share that is better than random", *share, len(found)))
+    return rows
+
+
+def _labelled(data: Path, seed: int) -> list[Row]:
+    """The labeller beside the MeSH headings of chest reports; none where there are none."""
+    rows = []
+    for name, counts in label_counts(data).items():
+        found = _drawn(_f1_of(counts), [str(i) for i in range(len(counts))], seed)
+        indexed = len(counts) if not name else int((counts[:, 0] + counts[:, 2]).sum())
+        rows.append(("labeller against MeSH headings", f"F1, {name or 'all'}", *found, indexed))
+    return rows
+
+
+def _mean_of(values: Sequence[float]) -> Callable[[Sequence[int]], float]:
+    return lambda pick: float(np.mean([values[i] for i in pick]))
+
+
+def _f1_of(counts: NDArray[np.int64]) -> Callable[[Sequence[int]], float]:
+    return lambda pick: f1(*(int(n) for n in counts[list(pick)].sum(0)))
 
 
 def _planned(task: ReportTask, path: Path) -> str:
@@ -124,15 +250,17 @@ def _look(task: ReportTask, path: Path) -> Look:
 
 def _scored(
     name: str, said: Sequence[str], truth: Sequence[str], groups: Sequence[str], seed: int
-) -> list[tuple[str, str, float, float, float, int]]:
+) -> list[Row]:
     """All metrics of one method."""
     longest = [rouge_l(a, b) for a, b in zip(said, truth, strict=True)]
+    meteors = [meteor(a, b) for a, b in zip(said, truth, strict=True)]
     cider = cider_d(said, truth)
     counts = np.array([finding_counts(a, b) for a, b in zip(said, truth, strict=True)])
     figures: dict[str, Callable[[Sequence[int]], float]] = {
-        "ROUGE-L": lambda pick: float(np.mean([longest[i] for i in pick])),
-        "CIDEr-D": lambda pick: float(np.mean([cider[i] for i in pick])),
-        "finding F1": lambda pick: f1(*(int(n) for n in counts[list(pick)].sum(0))),
+        "ROUGE-L": _mean_of(longest),
+        "METEOR": _mean_of(meteors),
+        "CIDEr-D": _mean_of(cider),
+        "finding F1": _f1_of(counts),
     }
     for n in range(4):
         figures[f"BLEU-{n + 1}"] = lambda pick, n=n: bleu(  # type: ignore[misc]
@@ -159,9 +287,7 @@ def _drawn(
     return round(value, 4), round(float(low), 4), round(float(high), 4)
 
 
-def _answered(
-    task: ReportTask, data: Path, images: Sequence[Labelled], seed: int
-) -> list[tuple[str, str, float, float, float, int]]:
+def _answered(task: ReportTask, data: Path, images: Sequence[Labelled], seed: int) -> list[Row]:
     """Questions on images that are here and were not trained on; none where there are none."""
     path = data / _QUESTIONS
     if not path.is_file():
@@ -194,12 +320,9 @@ def _answered(
     where = f"VQA-RAD, {len(set(groups))} local images ({sum(m[1] for m in marks)} questions "
     where += "on images held out)"
 
-    def mean(values: Sequence[float]) -> Callable[[Sequence[int]], float]:
-        return lambda pick: float(np.mean([values[i] for i in pick]))
-
     return [
-        (where, "share answered", *_drawn(mean(told), groups, seed), len(marks)),
-        (where, "exact match", *_drawn(mean(right), groups, seed), len(marks)),
-        (where, "token F1", *_drawn(mean(tokens), groups, seed), len(marks)),
-        (where, "exact match of always 'yes'", *_drawn(mean(yes), groups, seed), len(marks)),
+        (where, "share answered", *_drawn(_mean_of(told), groups, seed), len(marks)),
+        (where, "exact match", *_drawn(_mean_of(right), groups, seed), len(marks)),
+        (where, "token F1", *_drawn(_mean_of(tokens), groups, seed), len(marks)),
+        (where, "exact match of always 'yes'", *_drawn(_mean_of(yes), groups, seed), len(marks)),
     ]

@@ -70,6 +70,38 @@ def rouge_l(said: str, truth: str) -> float:
     return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
 
 
+def meteor(said: str, truth: str) -> float:
+    """METEOR of one text by exact words and words without their plural s (W05-0909).
+
+    There are no synonyms, so it is lower than by the program of its authors. Of several places a
+    word is matched where it goes on from the word before.
+    """
+    a, b = words_of(said), words_of(truth)
+    places: dict[str, list[int]] = {}
+    for j, word in enumerate(b):
+        places.setdefault(_singular(word), []).append(j)
+    matches, chunks, before = 0, 0, -2
+    for word in a:
+        free = places.get(_singular(word))
+        if not free:
+            before = -2
+            continue
+        place = before + 1 if before + 1 in free else free[0]
+        free.remove(place)
+        matches += 1
+        chunks += place != before + 1
+        before = place
+    if not matches:
+        return 0.0
+    precision, recall = matches / len(a), matches / len(b)
+    mean = 10 * precision * recall / (recall + 9 * precision)
+    return mean * (1 - 0.5 * (chunks / matches) ** 3)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
 def cider_d(said: Sequence[str], truth: Sequence[str]) -> list[float]:
     """CIDEr-D of each text with one reference each (10.1109/CVPR.2015.7299087).
 

@@ -36,7 +36,7 @@ from mmtool.pipelines.training.report_measure import Measured, measure
 from mmtool.retrieval import JointEncoder, Picture
 
 _BATCH = 32
-_MOST_NUMBERS = 256  # of a vector that is kept of each training image
+_MOST_NUMBERS = 128  # of a vector that is kept of each training image
 _CHANCE = 0.5
 _STRANGERS = 24  # made images of each kind, in training
 _HELD_BACK = ("stripes", "scene")  # kinds that training doesn't see, for the measure

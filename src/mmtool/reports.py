@@ -164,11 +164,13 @@ class Support:
         id: Key in the index.
         score: Likeness; comparable within one report.
         quote: Sentence of that case, word for word.
+        sha256: Of the case's file, or "".
     """
 
     id: str
     score: float
     quote: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,46 @@ class Finding:
     measurements: tuple[Measurement, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     support: tuple[Support, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What an answer loses when a part of the picture is hidden.
+
+    Attributes:
+        share: Of the fields that are hidden.
+        hot: Drop of the log odds without those that a map calls hottest.
+        random: Mean drop without as many random ones.
+    """
+
+    share: float
+    hot: float
+    random: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A map of where an answer hangs on an image, and its test.
+
+    Attributes:
+        about: ``modality``, ``plane``, ..., or the id of a finding.
+        answer: What was said.
+        method: That made the map.
+        image: Number of the image.
+        slice: Counted from 0.
+        path: The map over the slice, beside the report.
+        agreement: As of `Evidence`.
+        deletion: The test at several shares.
+    """
+
+    about: str
+    answer: str
+    method: str
+    image: int
+    slice: int
+    path: str
+    agreement: float
+    deletion: tuple[Deletion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -332,6 +374,7 @@ class Report:
         checks: Of a given report.
         answers: To questions.
         similar: Cases that look alike, best first.
+        explanations: Maps that were asked for.
         schema: Name of this layout.
         version: Of this layout.
         status: Always ``preliminary``: a clinician must read it.
@@ -346,6 +389,7 @@ class Report:
     checks: tuple[Check, ...] = ()
     answers: tuple[Answer, ...] = ()
     similar: tuple[Support, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
     schema: Literal["mmtool-report"] = SCHEMA
     version: int = VERSION
     status: Literal["preliminary"] = "preliminary"

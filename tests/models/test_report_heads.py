@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydicom.sr._concepts_dict import concepts
 
+from mmtool.io.writers.report_codes import PRESENCE
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.report.evidential import Opinion, evidential_loss, fuse, opinion, vote
 from mmtool.models.report.head import fit_head, fit_temperature, tempered
@@ -84,3 +86,16 @@ def test_findings_are_told_only_where_they_can_be() -> None:
             for r in ("head", "chest", "abdomen", "spine and limbs"))
         for t in TERMS
     )  # fmt: skip
+
+
+def test_codes_are_those_of_the_dictionary() -> None:
+    """DICOM's dictionary of SNOMED CT; the five that it lacks were looked up elsewhere."""
+    known = {
+        code: meaning for named in concepts["SCT"].values() for code, (meaning, _) in named.items()
+    }
+    elsewhere = {"46621007", "8186001", "84089009", "230745008", "125605004"}
+    codes = [t.code for t in TERMS if t.code is not None]
+    assert {c.value for c in codes} - set(known) == elsewhere
+    for code in (*codes, *PRESENCE.values()):
+        if code.value not in elsewhere:
+            assert known[code.value].lower().startswith(code.meaning.lower())

@@ -266,10 +266,11 @@ def hit(score: float, text: str) -> Hit:
 
 
 def test_only_cases_about_as_alike_as_the_best_count() -> None:
-    hits = [hit(0.9, "A mass."), hit(0.7, "No mass."), hit(0.5, "A cyst."), hit(-1, "")]
-    kept = enough(hits, 8)
-    assert [h.score for h in kept] == [0.9, 0.7]
+    hits = [hit(0.9, "A mass."), hit(0.88, "No mass."), hit(0.7, "A cyst."), hit(-1, "")]
+    kept = enough(hits, 8, usual=0.5)
+    assert [h.score for h in kept] == [0.9, 0.88]
     votes = votes_of(kept)
     assert votes["mass"].belief[0, 1] > votes["mass"].belief[0, 0] > 0
     assert [s.quote for s in support_of(kept)["mass"]] == ["A mass."]
     assert enough([], 8) == []
+    assert enough(hits, 8, usual=0.95) == []

@@ -13,6 +13,7 @@ from mmtool.pipelines.evaluation.report_metrics import (
     exact_match,
     f1,
     finding_counts,
+    meteor,
     rouge_l,
     token_f1,
 )
@@ -29,6 +30,14 @@ def test_bleu_by_hand() -> None:
     assert four == 0
     assert bleu(truth, truth) == pytest.approx((1, 1, 1, 1))
     assert bleu([""], ["a"]) == (0, 0, 0, 0)
+
+
+def test_meteor_by_hand() -> None:
+    p, r = 3 / 3, 3 / 4
+    mean = 10 * p * r / (r + 9 * p)
+    assert meteor("a c d", "a b c d") == pytest.approx(mean * (1 - 0.5 * (2 / 3) ** 3))
+    assert meteor("small lesions", "small lesion") == pytest.approx(1 - 0.5 / 8)
+    assert meteor("x", "y") == meteor("", "y") == 0
 
 
 def test_rouge_l_by_hand() -> None:

@@ -20,9 +20,10 @@ from mmtool.models.report.head import Head
 from mmtool.models.report.model import INSIDE, KNOWN, Reference, ReportModel, Thresholds
 from mmtool.models.store import resolve_model
 from mmtool.pipelines.report import ReportOptions, ReportTask
-from mmtool.pipelines.report_encoder import check_encoder
-from mmtool.pipelines.report_findings import findings_of, hide
+from mmtool.pipelines.report_encoder import check_encoder, load_encoder
+from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look
+from mmtool.pipelines.report_heat import hide
 from mmtool.pipelines.report_images import Seen
 from mmtool.pipelines.report_selftest import self_test
 from mmtool.pipelines.report_strangers import STRANGERS, stranger
@@ -60,7 +61,7 @@ def made_model() -> ReportModel:
     heads = {"mass": Head("mass", ("absent", "present"), weight, np.zeros(2, np.float32))}
     reference = Reference(np.eye(4, dtype=np.float32), {})
     return ReportModel(
-        heads, {"mass": (0.5, 0.6)}, reference, Thresholds(0, 0, 1), 10.0, frozenset(), {}
+        heads, {"mass": (0.5, 0.6)}, reference, Thresholds(0, 0, 1), 10.0, 2.0, frozenset(), {}
     )
 
 
@@ -169,9 +170,10 @@ def test_another_encoder_is_refused() -> None:
         check_encoder(HistogramGradients(), {"name": "joint", "sha256": "1" * 64})
 
 
-def test_the_encoder_gives_the_same_alone_and_together() -> None:
+@pytest.mark.parametrize("name", ["hog", "blocks"])
+def test_the_encoder_gives_the_same_alone_and_together(name: str) -> None:
     pictures = [stranger(kind, 1) for kind in ("clouds", "page", "scene")]
-    encoder = HistogramGradients()
+    encoder = load_encoder(name)
     together = encoder.encode_pictures(pictures).vectors
     alone = np.concatenate([encoder.encode_pictures([p]).vectors for p in pictures])
     assert together == pytest.approx(alone, abs=1e-6)

@@ -1,0 +1,75 @@
+"""Floors of a report: words of the case that reads alike; and pairs of images that look alike."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmtool.pipelines.evaluation.report_metrics import words_of
+
+_CASES = Path("medpix2") / "cases.jsonl"
+
+
+def histories(data: Path) -> dict[str, str]:
+    """History of the case of each image by the image's name; empty where there are no cases."""
+    path = data / _CASES
+    if not path.is_file():
+        return {}
+    out = {}
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            case = json.loads(line)
+            out.update({str(name): str(case["history"] or "") for name in case["images"]})
+    return out
+
+
+def nearest_by_words(asked: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Place of the known text that is most like each asked one, by TF-IDF and cosine."""
+    counts = [Counter(words_of(text)) for text in known]
+    documents = Counter(word for row in counts for word in row)
+    weight = {w: math.log(len(known) / n) + 1 for w, n in documents.items()}
+    rows = [_weighted(row, weight) for row in counts]
+    found = []
+    for text in asked:
+        query = _weighted(Counter(words_of(text)), weight)
+        scores = [sum(v * row.get(w, 0.0) for w, v in query.items()) for row in rows]
+        found.append(int(np.argmax(scores)))
+    return found
+
+
+def _weighted(row: Mapping[str, int], weight: Mapping[str, float]) -> dict[str, float]:
+    values = {w: n * weight[w] for w, n in row.items() if w in weight}
+    length = math.sqrt(sum(v * v for v in values.values())) or 1.0
+    return {w: v / length for w, v in values.items()}
+
+
+def confusable_pairs(
+    vectors: NDArray[np.float32], classes: Sequence[str], groups: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Pairs that look alike and have different answers.
+
+    Each image with the one of another case that looks most like it among those of another class;
+    kept where that one is as near as the nearest of its own class or nearer, each pair once.
+
+    Args:
+        vectors: (N, dim) of length 1.
+        classes: N answers, "" where nobody knows.
+        groups: N cases.
+    """
+    similarity = vectors @ vectors.T
+    names, cases = np.array(classes), np.array(groups)
+    apart = (cases[:, None] != cases[None]) & (names != "")[None] & (names != "")[:, None]
+    other = np.where(apart & (names[:, None] != names[None]), similarity, -np.inf)
+    own = np.where(apart & (names[:, None] == names[None]), similarity, -np.inf)
+    pairs = {
+        (min(i, j), max(i, j))
+        for i, j in enumerate(other.argmax(1).tolist())
+        if np.isfinite(other[i, j]) and other[i, j] >= own[i].max()
+    }
+    return sorted(pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from mmtool.io.index import Space
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.models.encoders.joint import load_joint_encoder
+from mmtool.models.encoders.two_towers import TwoTowers, is_two_towers
 from mmtool.models.store import list_models
 from mmtool.pipelines.devices import choose_device
 from mmtool.pipelines.index_strings import space_of, string_encoders
@@ -81,7 +83,8 @@ def load_encoders(model: str | None, device: str) -> Encoders:
     """Encoders of pictures, words, molecules and proteins.
 
     Args:
-        model: ``hog``, or what `mmtool.models.encoders.joint.load_joint_encoder` knows.
+        model: ``hog``, a folder of transformers with two towers, or what
+            `mmtool.models.encoders.joint.load_joint_encoder` knows.
         device: As in `--device`.
 
     Raises:
@@ -91,7 +94,11 @@ def load_encoders(model: str | None, device: str) -> Encoders:
     strings = string_encoders()
     if name == HistogramGradients.name:
         return Encoders(HistogramGradients(), strings)
-    return Encoders(load_joint_encoder(name, choose_device(device)), strings)
+    where = choose_device(device)
+    folder = Path(name)
+    if folder.is_dir() and is_two_towers(folder):
+        return Encoders(TwoTowers(folder, where), strings)
+    return Encoders(load_joint_encoder(name, where), strings)
 
 
 Vectors = dict[str, NDArray[np.float32]]

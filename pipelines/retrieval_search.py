@@ -108,7 +108,15 @@ class Searcher:
         spaces = self.reader.spaces()
         picture = spaces.get("picture")
         name = self._model or (None if picture is None else picture.encoder)
-        encoders = load_encoders(name, self._device)
+        try:
+            encoders = load_encoders(name, self._device)
+        except ModelError as error:
+            if self._model is not None or picture is None:
+                raise
+            raise ModelError(
+                f"the index's encoder '{picture.encoder}' is not found here",
+                "name its folder by --model",
+            ) from error
         for space in encoders.spaces():
             if space.name in ("picture", "text"):
                 _check_same(spaces.get(space.name), space)

@@ -68,6 +68,9 @@ def retrieve(
             metavar="X,Y,W,H", help="Only this part of the picture: shares of it, or pixels."
         ),
     ] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="N|ID", help="Only this series of a DICOM folder.")
+    ] = None,
     rerank: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="filip: part by part; it shows which region agrees."),
@@ -115,6 +118,7 @@ def retrieve(
         k=k,
         taken_as=as_,
         roi=roi,
+        series=series,
         rerank=rerank,
         without_copies=without_copies,
         model=model,

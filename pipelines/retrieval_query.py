@@ -80,7 +80,13 @@ class Query:
     notes: tuple[str, ...] = ()
 
 
-def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits) -> Query:
+def read_query(
+    query: str,
+    taken_as: str | None,
+    roi: Box | None,
+    limits: Limits,
+    series: str | None = None,
+) -> Query:
     """Read a query.
 
     Args:
@@ -88,6 +94,7 @@ def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits
         taken_as: One of `AS`, or None to find out.
         roi: x, y, width, height of the part of a picture: shares, or pixels.
         limits: Of the readers.
+        series: Which series of a DICOM folder.
 
     Raises:
         InputError: The file is missing, broken or of no known kind.
@@ -97,7 +104,7 @@ def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits
         digest = hashlib.sha256(query.encode()).hexdigest()
         found = Query(query, "molecule", None, digest, pattern=query.strip())
     elif existing_path(query, Path()) is not None:
-        found = _of_file(query, taken_as, roi, limits)
+        found = _of_file(query, taken_as, roi, limits, series)
     else:
         found = _of_string(query, taken_as)
     if roi is not None and found.picture is None:
@@ -105,7 +112,9 @@ def read_query(query: str, taken_as: str | None, roi: Box | None, limits: Limits
     return found
 
 
-def _of_file(query: str, taken_as: str | None, roi: Box | None, limits: Limits) -> Query:
+def _of_file(
+    query: str, taken_as: str | None, roi: Box | None, limits: Limits, series: str | None
+) -> Query:
     path = Path(query)
     digest, head = _digest(path)
     ending = endings(path)[0]
@@ -127,7 +136,7 @@ def _of_file(query: str, taken_as: str | None, roi: Box | None, limits: Limits) 
         raise InputError(f"{path}: no file of a {taken_as}", "SMILES, SDF, MOL or FASTA")
     if ending in SLIDES:
         return _of_slide(query, path, roi, limits)
-    picture = read_picture(path, limits)
+    picture = read_picture(path, limits, series=series)
     flat = picture.pixels.shape[0] == 1
     if roi is not None:
         picture = _cut(picture, roi)
@@ -159,6 +168,8 @@ def _of_picture(
 
 def _digest(path: Path) -> tuple[str, bytes]:
     """Hash and first bytes of a file; of a folder, the hash of its names and sizes."""
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: no file and no folder", "a query is read more than once")
     try:
         if path.is_dir():
             names = sorted(f"{p.name} {p.stat().st_size}" for p in path.iterdir())

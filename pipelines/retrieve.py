@@ -24,7 +24,7 @@ from mmtool.pipelines.staging import home_of
 from mmtool.pipelines.task import ItemResult
 from mmtool.retrieval import Answer
 
-COLUMNS = ("to", "filter", "k", "roi", "as")  # that a row of a sample sheet may set
+COLUMNS = ("to", "filter", "k", "roi", "series", "as")  # that a row of a sample sheet may set
 _BEST = 5  # hits that the summary names
 _MOST = 10_000
 
@@ -40,6 +40,7 @@ class RetrieveOptions:
         k: Hits at most.
         taken_as: What a query is, one of `AS`; found out when None.
         roi: Part of a picture, ``x,y,w,h``.
+        series: Which series of a DICOM folder.
         rerank: Name of a re-ranker.
         without_copies: See `Asking`.
         model: Encoder of pictures and words; that of the index when None.
@@ -52,6 +53,7 @@ class RetrieveOptions:
     k: int = 10
     taken_as: str | None = None
     roi: str | None = None
+    series: str | None = None
     rerank: str | None = None
     without_copies: bool = False
     model: str | None = None
@@ -140,7 +142,12 @@ class RetrieveTask:
     def _of(self, item: BatchItem) -> RetrieveOptions:
         """Options of one item: those of the sample sheet's row go first."""
         own: dict[str, Any] = {}
-        for column, name in (("to", "to"), ("filter", "condition"), ("roi", "roi")):
+        for column, name in (
+            ("to", "to"),
+            ("filter", "condition"),
+            ("roi", "roi"),
+            ("series", "series"),
+        ):
             if item.params.get(column):
                 own[name] = item.params[column]
         if item.params.get("as"):
@@ -152,7 +159,7 @@ class RetrieveTask:
     def _query(self, item: BatchItem, options: RetrieveOptions) -> Query:
         given = item.words or str(item.inputs[0])
         roi = parse_roi(options.roi) if options.roi else None
-        return read_query(given, options.taken_as, roi, self.limits)
+        return read_query(given, options.taken_as, roi, self.limits, options.series)
 
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
         """Answer one query into the folder ``out``."""

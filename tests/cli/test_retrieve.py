@@ -109,6 +109,7 @@ def test_a_batch_of_files_and_words(mmtool, study: Path) -> None:
         ("lung", ("--roi", "0,0,1,1"), 2, "--roi goes with a picture"),
         ("in/0.png", ("--roi", "0,0,9"), 2, "not a region"),
         ("no nodule", (), 2, "nothing is asked for"),
+        ("/dev/zero", (), 3, "no file and no folder"),
         ("gone.png", (), 3, "no such file"),
         ("in/broken.png", (), 3, "broken.png"),
         ("in/0.png", ("--to", "molecule"), 2, "no search leads"),

@@ -15,6 +15,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 if TYPE_CHECKING:
     from mmtool.pipelines.report import ReportTask
     from mmtool.pipelines.report_index import IndexCases
+    from mmtool.pipelines.report_reader import FolderReader
 
 _ASKED = "What is asked"
 
@@ -75,6 +76,15 @@ def report(
     question: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="A question; repeatable.", rich_help_panel=_ASKED),
+    ] = None,
+    reader: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A Hugging Face folder of a vision-language model that writes of the images too; "
+            "what it says is told as uncertain. Needs mmtool\\[hf].",
+            rich_help_panel=_ASKED,
+        ),
     ] = None,
     retrieve: Annotated[
         Path | None,
@@ -145,7 +155,7 @@ def report(
         volumes=volumes,
         explain=tuple(explain or ()),
     )
-    task = ReportTask(options, Limits.from_env(), _cases(retrieve))
+    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader))
     if self_test:
         _self_test(task, inputs or [], as_json=json)
         return
@@ -166,6 +176,15 @@ def _cases(index: Path | None) -> IndexCases | None:
     from mmtool.pipelines.report_index import IndexCases
 
     return IndexCases(index)
+
+
+def _reader(folder: Path | None) -> FolderReader | None:
+    """The outside model; what it takes is imported only where there is one."""
+    if folder is None:
+        return None
+    from mmtool.pipelines.report_reader import load_reader
+
+    return load_reader(folder)
 
 
 def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:

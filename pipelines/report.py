@@ -32,6 +32,7 @@ from mmtool.pipelines.report_gate import Look, gate_of
 from mmtool.pipelines.report_heat import Heat
 from mmtool.pipelines.report_images import Seen, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
+from mmtool.pipelines.report_reader import Reader, findings_of_words
 from mmtool.pipelines.report_tissue import tissue_of
 from mmtool.pipelines.report_views import Shown, mask_name, write_views
 from mmtool.pipelines.samplesheet import BatchItem
@@ -91,11 +92,13 @@ class ReportTask:
         options: What is asked for.
         limits: Bounds of the readers.
         cases: Search for similar cases, or None.
+        reader: An outside model that writes of each image that the gate knows, or None.
     """
 
     options: ReportOptions
     limits: Limits = field(default_factory=Limits)
     cases: CaseSearch | None = None
+    reader: Reader | None = None
     command: str = "report"
     _files: ModelFiles | None = None
     _model: ReportModel | None = None
@@ -130,6 +133,7 @@ class ReportTask:
             known["text"] = _words(options.text, self.limits)
         known["model_files"] = self._model_files().card["sha256"]
         known["cases"] = None if self.cases is None else self.cases.state()
+        known["reader"] = None if self.reader is None else self.reader.sha256
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -224,6 +228,7 @@ class ReportTask:
             )  # fmt: skip
             findings += own
             shown = replace(shown, heats={**shown.heats, **heats})
+            findings += self.outside_findings(look, gate, len(findings) + 1)
             tissue = tissue_of(look.image, len(findings) + 1)
             findings += [] if tissue is None else [tissue]
             measured = self._volumes(look, gate, len(findings) + 1) if options.volumes else None
@@ -232,6 +237,13 @@ class ReportTask:
                 mask = (look.image.volume, measured.labels)
                 shown = replace(shown, masks={**shown.masks, look.image.number: mask})
         return findings, shown, hits
+
+    def outside_findings(self, look: Look, gate: Gate, first: int) -> list[Finding]:
+        """What an outside model says of an image that the gate knows."""
+        if self.reader is None or not gate.known:
+            return []
+        words = self.reader.read(look.slices[len(look.slices) // 2][1])
+        return findings_of_words(words, gate, self.reader, look.image.number, first)
 
     def _explained(
         self, report: Report, shown: Shown, methods: Sequence[str]
@@ -296,14 +308,23 @@ class ReportTask:
             )
             for f in files
         )  # fmt: skip
-        trained = "; ".join(f"{m.task}/{m.name} on {', '.join(m.trained_on)}" for m in used)
+        trained = "; ".join(
+            f"{m.task}/{m.name} on {', '.join(m.trained_on)}" for m in used if m.trained_on
+        )
         told = ", ".join(self.loaded()[0].cuts) or "none"
+        if self.reader is not None:
+            used += (ModelUsed("report", self.reader.name, self.reader.sha256),)
         statements = [
             "Made by software from the images alone; a clinician must read the images.",
             f"The models were trained on: {trained}.",
             f"Findings that a model here was validated for: {told}. "
             "What is not named is not thereby absent.",
         ]
+        if self.reader is not None:
+            statements.append(
+                f"The outside model {self.reader.name} was neither trained nor measured here; what "
+                "it says is there is told as uncertain, and what it says is not there is not told."
+            )
         if any(m.use == "research" for m in used):
             statements.append("For research: the training data ask for it.")
         return Provenance(

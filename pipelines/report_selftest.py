@@ -132,6 +132,7 @@ def _words(task: ReportTask, look: Look, cases: Sequence[Hit] = ()) -> tuple[str
     model, encoder = task.loaded()
     gate = gate_of(look, model)
     found, _ = findings_of(look, gate, model, encoder, first=1, votes=votes_of(cases), support={})
+    found += task.outside_findings(look, gate, len(found) + 1)
     return image_sentence(gate, 1, False), *(f"{f.text} {f.presence}" for f in found)
 
 

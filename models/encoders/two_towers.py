@@ -212,7 +212,7 @@ def _loaded(folder: Path) -> tuple[Any, Any]:
     except ImportError as error:
         raise ModelError(
             f"{folder}: needs the package transformers, which is absent",
-            "pip install 'mmtool[encoders]'",
+            "pip install 'mmtool[hf]'",
         ) from error
     try:
         model = AutoModel.from_pretrained(

@@ -25,7 +25,7 @@ def histories(data: Path) -> dict[str, str]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             case = json.loads(line)
-            out.update({str(name): str(case["history"] or "") for name in case["images"]})
+            out.update({str(name): str(case.get("history") or "") for name in case["images"]})
     return out
 
 

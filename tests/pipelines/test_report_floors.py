@@ -25,7 +25,7 @@ def test_the_text_that_reads_alike_is_found_by_its_rare_words() -> None:
 def test_histories_are_of_every_image_of_a_case(tmp_path: Path) -> None:
     assert histories(tmp_path) == {}
     (tmp_path / "medpix2").mkdir()
-    rows = [{"images": ["a", "b"], "history": "pain"}, {"images": ["c"], "history": None}]
+    rows = [{"images": ["a", "b"], "history": "pain"}, {"images": ["c"]}]
     text = "\n".join(json.dumps(row) for row in rows)
     (tmp_path / "medpix2/cases.jsonl").write_text(text)
     assert histories(tmp_path) == {"a": "pain", "b": "pain", "c": ""}

@@ -5,7 +5,7 @@ connectivity, https://doi.org/10.1021/ci100050t, radius 2, without stereochemist
 molecule has is hashed with signs into one vector (https://doi.org/10.1145/1553374.1553516), so
 that the inner product estimates shared fragments / root of the product of both counts without a
 bias. Beside exact Tanimoto on 3,301 molecules of ChEBI-20, the ten nearest lie among the first 100
-for 99.5 of 100.
+for 99.8 of 100.
 """
 
 from __future__ import annotations

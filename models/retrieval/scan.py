@@ -57,16 +57,21 @@ def scan(
         near, found = _nearest(faiss, query, block, min(wanted, len(block)), marks)
         if len(found) == wanted:
             passed = max(passed, float(near[-1]))
-        rows.append(found + start)
+        rows.append(found + start if start else found)
         scores.append(near)
     if not rows:
         return None
-    all_rows, all_scores = np.concatenate(rows), np.concatenate(scores)
+    if len(rows) == 1:
+        all_rows, all_scores = rows[0], scores[0]  # best first
+    else:
+        all_rows, all_scores = np.concatenate(rows), np.concatenate(scores)
+        best = np.argsort(-all_scores)
+        all_rows, all_scores = all_rows[best], all_scores[best]
     if len(all_rows) > k:
-        cut = -np.partition(-all_scores, k - 1)[k - 1] - margin
+        cut = all_scores[k - 1] - margin
         if passed >= cut:
             return None
-        all_rows = all_rows[all_scores >= cut]
+        all_rows = all_rows[: np.count_nonzero(all_scores >= cut)]
     all_rows.sort()
     return all_rows, gather(blocks, all_rows)
 
@@ -110,5 +115,7 @@ def _nearest(
         bits = np.packbits(marks, bitorder="little")
         chosen = faiss.IDSelectorBitmap(len(bits), pointer(bits))
         faiss.knn_inner_product(*asked, pointer(scores), pointer(rows), chosen)
-    found = rows[0] >= 0
-    return scores[0][found], rows[0][found]
+    if rows[0, -1] >= 0:
+        return scores[0], rows[0]
+    count = np.count_nonzero(rows[0] >= 0)
+    return scores[0, :count], rows[0, :count]

@@ -151,8 +151,8 @@ def _fitted(
             functional.binary_cross_entropy_with_logits(odds, labels, reduction="none") * share
         ).sum()
         total = error + penalty * weights.square().sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    descent.step(loss)
+    descent.step(loss)  # type: ignore[no-untyped-call]
     return weights.detach(), offsets.detach()

@@ -1,4 +1,4 @@
-"""`mmtool tcr-bind` beside SCEPTR, tcrdist3 and nearest neighbours on publications held out.
+"""`mmtool tcr-bind` beside SCEPTR, tcrdist3 and simple baselines on publications held out.
 
     python benchmarks/tcr_bind.py --data FOLDER -o OUT [--sceptr PYTHON] [--tcrdist3 PYTHON]
         [--titan]
@@ -44,6 +44,7 @@ from mmtool.models.tcr.chain_space import CHAINS, codes_of, make_space
 from mmtool.models.tcr.density import squared_distances
 from mmtool.pipelines.binding_knn import LevenshteinKnn
 from mmtool.pipelines.binding_model import BindingModel
+from mmtool.pipelines.evaluation.binding_logistic import fit_logistic
 from mmtool.pipelines.evaluation.binding_measures import (
     MEASURES,
     Estimate,
@@ -70,6 +71,7 @@ from mmtool.pipelines.training.titan_pairs import TitanOptions, beta_only
 from mmtool.receptors import Binder, Receptor
 
 NEWEST = 35_000_000  # PubMed numbers from here on were given in 2022 and later
+LOGISTIC = 2500  # receptors in general that the logistic regression takes for negatives
 NEIGHBOURS = 1000  # binders of an epitope that nearest-neighbour methods compare with
 TIMES = 1000  # replicates
 FIELDS = ("v_a", "j_a", "cdr3_a", "v_b", "j_b", "cdr3_b")
@@ -192,6 +194,18 @@ def titan_model(task: Task, seed: int, out: Path) -> BindingModel:
     return uncalibrated(network, how, known)
 
 
+def logistic(task: Task, seed: int) -> Answer:
+    """A logistic regression for each epitope, of the binders that the nearest neighbours see."""
+    general = task.background.receptors
+    drawn = np.random.default_rng(seed).permutation(len(general))[:LOGISTIC]
+    model = fit_logistic(
+        task.neighbours, [general[i] for i in drawn.tolist()], task.split.epitopes, seed
+    )
+    print_err(f"logistic regression: penalty {model.penalty:g}")
+    began = time.perf_counter()
+    return Answer(model.scores(task.asked), time.perf_counter() - began)
+
+
 def nearest_tcrdist(task: Task) -> Answer:
     """Nearest binder by tcrdist's distance on fixed places, in our own matrix products."""
     once, thrice, never = ("cdr1", "cdr2", "cdr2.5"), ("middle", "join"), ("start", "end")
@@ -301,6 +315,7 @@ def main() -> None:
         if python is not None:
             answers[name] = by_peer(task, python, name, options.output)
     answers["nearest by tcrdist, here"] = nearest_tcrdist(task)
+    answers["logistic regression"] = logistic(task, options.seed)
     answers["Levenshtein k-NN"] = by_model(task, LevenshteinKnn({}, task.split.train))
     if options.titan:
         answers["TITAN's network"] = by_model(task, titan_model(task, options.seed, options.output))

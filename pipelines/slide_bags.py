@@ -12,6 +12,7 @@ from mmtool.bags import Bags, PatientBag, SlideBag
 from mmtool.errors import InputError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.feature_bags import bag_reader, find_bags, same_width
+from mmtool.models.encoders.tile_encoder import columns_of
 from mmtool.pipelines.slide_names import owners
 from mmtool.survival import Block
 
@@ -60,7 +61,8 @@ def read_bags(
     patients = tuple(
         thinned(patient_bag([slides[k] for k in own], width), most, rng) for own in owned.slides
     )
-    return Bags(tuple(f"f{k:04d}" for k in range(width)), patients, tuple(notes))
+    made = next((bag.encoder for bag in slides.values() if bag.encoder), None)
+    return Bags(columns_of(made, width), patients, tuple(notes))
 
 
 def patient_bag(slides: Sequence[SlideBag], width: int) -> PatientBag:

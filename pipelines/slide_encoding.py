@@ -25,7 +25,7 @@ from mmtool.io.readers.slide import (
     slide_reader,
 )
 from mmtool.io.writers.feature_bag import write_bag
-from mmtool.models.encoders.tile_encoder import TileEncoder, load_encoder
+from mmtool.models.encoders.tile_encoder import TileEncoder, load_encoder, signature
 from mmtool.pipelines.slide_bags import patient_bag, read_bags
 from mmtool.pipelines.slide_names import owners
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP, tile_places, tissue_mask
@@ -178,7 +178,7 @@ class _Desk:
             return self.kept.read(place)
         found = encode_slide(self.slides.open(path, self.tiling.mpp), self.encoder, self.tiling)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_bag(place, found, f"{self.encoder.name} {self.encoder.version}")
+        write_bag(place, found, signature(self.encoder))
         return found
 
     def _key(self, path: Path) -> str:

@@ -21,6 +21,7 @@ from mmtool.io.readers.torch_tensors import read_tensors
 # By what a file may know: HDF5 has coordinates. CLAM writes each slide as both .h5 and .pt.
 ENDINGS = (".h5", ".hdf5", ".pt", ".npy")
 _CHILD = "mmtool.io.readers.h5_decode"
+_ONE_ENCODER = "use the features of one encoder for all slides"
 _FLOOR = 64 << 20  # bytes below which the ratio of numbers to file is not looked at
 _BROKEN = (ValueError, TypeError, OSError, EOFError, SyntaxError, OverflowError, TokenError)
 _HEADS = {".pt": b"PK\x03\x04", ".npy": b"\x93NUMPY", ".h5": b"\x89HDF", ".hdf5": b"\x89HDF"}
@@ -89,7 +90,7 @@ class BagReader:
             raise InputError(
                 f"{path}: the content is not what the name says", f"is it a {ending} file?"
             )
-        tile: float | None = None
+        answer: dict[str, Any] = {}
         arrays: Arrays
         if ending == ".pt":
             arrays = _of_tensors(path, most)
@@ -98,10 +99,11 @@ class BagReader:
         else:
             words = {"path": str(path.resolve()), "most": most}
             answer, arrays = self._child.ask(words, str(path))
-            tile = answer.get("tile")
         features = _table(arrays[0], path, self._limits)
         coords = _places(arrays[1], len(features), path) if len(arrays) > 1 else None
-        return SlideBag(path.stem, features, coords, float(tile) if tile else None)
+        tile = answer.get("tile")
+        edge = float(tile) if tile else None
+        return SlideBag(path.stem, features, coords, edge, answer.get("encoder"))
 
     def _most(self, path: Path) -> int:
         """Bytes of numbers that this file may hold."""
@@ -186,7 +188,7 @@ def same_width(bags: Sequence[SlideBag], folder: Path) -> int:
     """How many features all the bags have.
 
     Raises:
-        InputError: They differ: they are of different encoders.
+        InputError: They differ, or the files name different encoders.
     """
     widths: dict[int, str] = {}
     for bag in bags:
@@ -195,6 +197,9 @@ def same_width(bags: Sequence[SlideBag], folder: Path) -> int:
         (a, first), (b, second) = list(widths.items())[:2]
         raise InputError(
             f"{folder}: '{first}' has {a} features a tile and '{second}' {b}",
-            "use the features of one encoder for all slides",
+            _ONE_ENCODER,
         )
+    made = sorted({bag.encoder for bag in bags if bag.encoder})
+    if len(made) > 1:
+        raise InputError(f"{folder}: features of {made[0]!r} and of {made[1]!r}", _ONE_ENCODER)
     return next(iter(widths), 0)

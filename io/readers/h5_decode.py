@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mmtool.io.readers.decoding_child import Refusal, serve
 
 _FEATURES = ("features", "feats")
+_LONGEST = 80  # letters of an encoder's name
 _TILE = ("patch_size_level0", "patch_size")  # attributes of the coordinates, TRIDENT's and CLAM's
 
 
@@ -48,11 +49,12 @@ def read(request: dict[str, Any]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
                 "no data set 'features'", "CLAM and TRIDENT write 'features' and 'coords'"
             )
         coords = _dataset(file, "coords")
+        made = features.attrs.get("encoder")
         arrays, tile = [_whole(features, request["most"])], None
         if coords is not None:
             arrays.append(_whole(coords, request["most"]))
             tile = _tile(coords)
-    return {"tile": tile}, arrays
+    return {"tile": tile, "encoder": made[:_LONGEST] if isinstance(made, str) else None}, arrays
 
 
 def _whole(data: h5py.Dataset, most: int) -> NDArray[Any]:

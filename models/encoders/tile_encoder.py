@@ -34,6 +34,26 @@ class TileEncoder(Protocol):
         ...
 
 
+def signature(encoder: TileEncoder) -> str:
+    """Name and version, as files of features carry them."""
+    return f"{encoder.name} {encoder.version}"
+
+
+def columns_of(made: str | None, width: int) -> tuple[str, ...]:
+    """Names of features: those of the encoder that made them, if it is one of ours, or numbers.
+
+    Args:
+        made: `signature` of the encoder, where it is known.
+        width: How many.
+    """
+    name = (made or "").partition(" ")[0]
+    if name in ENCODERS:
+        encoder = load_encoder(name, device("cpu"))
+        if signature(encoder) == made and len(encoder.columns) == width:
+            return encoder.columns
+    return tuple(f"f{k:04d}" for k in range(width))
+
+
 def load_encoder(name: str, where: device) -> TileEncoder:
     """The encoder of a file of this folder.
 

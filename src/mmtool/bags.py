@@ -18,12 +18,14 @@ class SlideBag:
         coords: (N, 2) float32, left and top of each tile in pixels of the slide's finest level,
             or None where they are not known.
         tile: Edge of a tile in these pixels, or None.
+        encoder: What made the features, where the file says it.
     """
 
     name: str
     features: NDArray[np.float32]
     coords: NDArray[np.float32] | None
     tile: float | None
+    encoder: str | None = None
 
 
 @dataclass(frozen=True)

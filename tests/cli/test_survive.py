@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 from pathlib import Path
 
@@ -121,6 +122,35 @@ def test_new_patients_of_whom_little_is_known(mmtool, trained: Path, tmp_path: P
     names = {(r["name"], r["reason"]) for r in rows(out / "unmatched.tsv")}
     assert ("X9", "not in the table of patients") in names
     assert "X9" not in done.stderr
+
+
+def test_tables_may_be_parquet(mmtool, trained: Path, tmp_path: Path) -> None:
+    read = pytest.importorskip("pyarrow.csv").read_csv
+    write = pytest.importorskip("pyarrow.parquet").write_table
+    for name in ("patients", "rna"):
+        write(read(trained / f"{name}.csv"), tmp_path / f"{name}.parquet")
+    model = ("--model", trained / "run/model")
+    for folder, kind in ((trained, "csv"), (tmp_path, "parquet")):
+        omics = f"rnaseq={folder / 'rna'}.{kind}"
+        done = mmtool(
+            "survive", folder / f"patients.{kind}", "--omics", omics, *model, "-o", tmp_path / kind
+        )
+        assert done.returncode == 0, done.stderr
+    for name in ("risk.tsv", "attribution.tsv"):
+        assert (tmp_path / "parquet" / name).read_bytes() == (tmp_path / "csv" / name).read_bytes()
+
+
+def test_parquet_without_its_library(mmtool, trained: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("pyarrow"):
+        pytest.skip("pyarrow is here")
+    table = tmp_path / "patients.parquet"
+    table.write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+    done = mmtool("survive", table, "--model", trained / "run/model", "-o", tmp_path / "out")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.endswith("a Parquet file, and pyarrow is not installed")
+    assert hint == "hint: pip install 'mmtool[parquet]', or save it as CSV"
 
 
 def test_the_plan_of_a_shipped_model(mmtool, trained: Path, tmp_path: Path) -> None:

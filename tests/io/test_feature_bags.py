@@ -11,6 +11,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -72,7 +73,7 @@ def test_trident(tmp_path: Path) -> None:
         coords.attrs["patch_size"], coords.attrs["patch_size_level0"] = 256, 512
     bag = read(path)
     np.testing.assert_array_equal(bag.features, FEATURES)
-    assert bag.tile == 512
+    assert (bag.tile, bag.encoder) == (512, "uni_v1")
 
 
 def test_tiles_of_a_coarser_level_have_no_size_in_the_finest(tmp_path: Path) -> None:
@@ -133,6 +134,10 @@ def test_bags_of_two_encoders_are_refused() -> None:
     with pytest.raises(InputError, match="'4' has 4 features a tile and '9' 9"):
         same_width(bags, Path("folder"))
     assert same_width(bags[:2], Path("folder")) == 4
+    made = [replace(bags[0], encoder=name) for name in ("uni_v1", None, "uni_v2")]
+    with pytest.raises(InputError, match="features of 'uni_v1' and of 'uni_v2'"):
+        same_width(made, Path("folder"))
+    assert same_width(made[:2], Path("folder")) == 4
 
 
 class Harm:

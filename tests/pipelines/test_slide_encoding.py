@@ -86,6 +86,7 @@ def test_a_slide_that_changed_is_encoded_anew(tmp_path: Path) -> None:
 def test_the_cache_is_a_folder_of_bags(slides: Path, tmp_path: Path) -> None:
     encoded = encode_slides(slides, ["a-1"], cache=tmp_path)
     read = read_bags(tmp_path, ["a-1"])
+    assert read.columns == encoded.columns  # a model of slides knows their features, and vice versa
     np.testing.assert_array_equal(read.patients[0].features, encoded.patients[0].features)
     with h5py.File(next(tmp_path.rglob("a-1.h5"))) as file:
         assert file["features"].attrs["encoder"] == "stain_texture 1"

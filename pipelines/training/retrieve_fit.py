@@ -65,7 +65,7 @@ class FitOptions:
     describe: float = 1.0
     case: float = 0.5
     text: float = 0.3
-    label: float = 0.5
+    label: float = 1.0
     seed: int = 0
 
 

@@ -2,7 +2,7 @@
 
 Of a picture: gradient histograms (doi 10.1109/CVPR.2005.177), means and grey values, on their
 principal components; and the topics of words that ridge regression foretells from these. Of a text:
-the topics of its words (`mmtool.models.encoders.word_net.WordNet.bag`). All of it is fitted in closed
+the topics of its words (`mmtool.models.encoders.word_net.WordNet.bag`). All is fitted in closed
 form. With few training images, such a side knows single pictures better than a network does.
 """
 

@@ -90,21 +90,26 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     )
     net = net.cpu()
     net.fixed.fit(grey[kept], net.words.bag([i.full_text for i in learned]))
-    shares = choose_shares(net, grey[~kept], left, options.fit.seed)
+    ordered = np.concatenate([grey[~kept], grey[kept]])
+    shares = choose_shares(net, ordered, [*left, *learned], len(left))
     tell("shares: " + ", ".join(f"{name} {value:.3g}" for name, value in shares.items()))
     vectors = seen_vectors(net, grey[~kept])
     config["calibration"] = _calibration(vectors, left)
     rows = _recall(net, vectors, left, options.fit.seed)
     folder = options.out / "model"
+    _write_weights(net, folder)
+    counts = (len(learned), len(pairs))
+    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
+    return folder
+
+
+def _write_weights(net: JointNet, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous()
         for k, v in net.state_dict().items()
     }
     save_file(state, folder / "model.safetensors")
-    counts = (len(learned), len(pairs))
-    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
-    return folder
 
 
 def _kept(cases: Sequence[str]) -> NDArray[np.bool_]:

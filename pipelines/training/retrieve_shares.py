@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -51,42 +52,62 @@ def read_vectors(net: JointNet, texts: Sequence[str]) -> NDArray[np.float64]:
     return torch.cat(rows).double().numpy()
 
 
-@torch.inference_mode()
 def choose_shares(
-    net: JointNet, grey: NDArray[np.uint8], images: Sequence[Shown], seed: int
+    net: JointNet, grey: NDArray[np.uint8], images: Sequence[Shown], left: int
 ) -> dict[str, float]:
     """Set the shares of a network to the best of a grid, and say what they came to.
 
-    The mean of recall between images and texts, zero-shot accuracy, and neighbours of the same
-    labels and of the same case, each kind counted once.
+    Measured are recall between images and texts, zero-shot accuracy, and neighbours of the same
+    labels and of the same case. Each measure counts relative to the best that any shares gave, so
+    that a hard one weighs as much as an easy one; each of the five kinds counts once.
 
     Args:
         net: With a fitted side.
-        grey: (N, edge, edge) uint8: images that nothing was learned from.
+        grey: (N, edge, edge) uint8: all images.
         images: The same with their words.
-        seed: Of the measures.
+        left: So many at the begin are those that nothing was learned from.
     """
+
+    @cache
+    def parts(text: str) -> tuple[Tensor, Tensor]:
+        return net.words(*net.words.tokens([text])).vectors, net.words.bag([text])
+
+    def read(texts: Sequence[str]) -> NDArray[np.float64]:
+        rows = torch.cat([net.fixed.of_text(*parts(text)) for text in texts])
+        return np.asarray(rows.double().numpy())
+
     learned, components = _sides(net, grey)
-    found: dict[tuple[float, float], float] = {}
+    measures = {}
     for topics, own in product(TOPICS, COMPONENTS):
         net.fixed.shares.copy_(torch.tensor([1.0, topics, own]))
         vectors = net.fixed.of_picture(learned, components).double().numpy()
-        found[topics, own] = _worth(net, vectors, images, seed)
+        measures[topics, own] = _measures(vectors, read, images, left)
+    most = [np.max(values, 0).clip(1e-9) for values in zip(*measures.values(), strict=True)]
+    found = {
+        shares: float(np.mean([np.mean(v / top) for v, top in zip(values, most, strict=True)]))
+        for shares, values in measures.items()
+    }
     best = max(found, key=lambda pair: (found[pair], -sum(pair)))
     net.fixed.shares.copy_(torch.tensor([1.0, *best]))
     return {"topics": best[0], "components": best[1], "worth": found[best], "alone": found[0, 0]}
 
 
-def _worth(
-    net: JointNet, vectors: NDArray[np.float64], images: Sequence[Shown], seed: int
-) -> float:
+def _measures(
+    vectors: NDArray[np.float64],
+    read: Callable[[Sequence[str]], NDArray[np.float64]],
+    images: Sequence[Shown],
+    left: int,
+) -> list[NDArray[np.float64]]:
+    """Measures of each kind, on the images left out that have captions."""
     kept = [k for k, image in enumerate(images) if image.caption]
-    shown, seen = [images[k] for k in kept], vectors[kept]
+    gallery, every = [images[k] for k in kept], vectors[kept]
+    shown = [images[k] for k in kept if k < left]
+    seen = every[: len(shown)]
     kinds: list[list[Row]] = [
-        ranked(shown, seen, read_vectors(net, [i.full_text for i in shown]), "full", seed),
-        ranked(shown, seen, read_vectors(net, [i.caption for i in shown]), "caption", seed),
-        zero_shot(shown, seen, lambda texts: read_vectors(net, texts), seed),
-        neighbours(shown, shown, seen, seed),
-        same_case(shown, shown, seen, seed),
+        ranked(shown, seen, read([i.full_text for i in shown]), "full", None),
+        ranked(shown, seen, read([i.caption for i in shown]), "caption", None),
+        zero_shot(shown, seen, read, None),
+        neighbours(shown, gallery, every, None),
+        same_case(shown, gallery, every, None),
     ]
-    return float(np.mean([np.mean([row.value for row in rows]) for rows in kinds]))
+    return [np.array([row.value for row in rows]) for rows in kinds if rows]

@@ -52,6 +52,7 @@ def read_vectors(net: JointNet, texts: Sequence[str]) -> NDArray[np.float64]:
     return torch.cat(rows).double().numpy()
 
 
+@torch.no_grad()
 def choose_shares(
     net: JointNet, grey: NDArray[np.uint8], images: Sequence[Shown], left: int
 ) -> dict[str, float]:

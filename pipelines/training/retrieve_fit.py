@@ -54,7 +54,7 @@ class FitOptions:
         seed: Of all that is drawn.
     """
 
-    epochs: int = 40
+    epochs: int = 100
     batch: int = 64
     rate: float = 2e-3
     decay: float = 0.05

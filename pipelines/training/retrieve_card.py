@@ -77,7 +77,7 @@ def _card(fit: FitOptions, images: int, pairs: int, name: str, seconds: float) -
             f"--epochs {fit.epochs} --seed {fit.seed}",
             "method": "instance, token and prototype loss of MGCA (10.48550/arXiv.2210.06044), "
             "soft targets and descriptions of FLAIR (10.1016/j.media.2024.103357), labels; beside "
-            "it principal components of gradients, topics of words, and ridge from one to the other; "
+            "it principal components of gradients, topics of words, and ridge between them; "
             "shares chosen on the cases left out",
             "seed": fit.seed,
             "seconds": round(seconds),

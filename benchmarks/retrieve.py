@@ -1,6 +1,6 @@
 """Figures of an encoder of pictures and words beside floors that are fitted in the same run.
 
-    python benchmarks/retrieve.py --data vision_language --model DIR [--card DIR]
+    python benchmarks/retrieve.py --data vision_language [--model joint] [--card DIR]
 
 Prints the rows of ``mmtool evaluate retrieve`` and what is left of them on changed images and
 texts. ``--card`` writes both into the card of a model's folder.
@@ -23,7 +23,7 @@ def main() -> None:
     """Measure, print, and write the card where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", default="joint")
     parser.add_argument("--split", default="dev")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--card", type=Path)

@@ -18,7 +18,7 @@ def evaluate_retrieve(
     ],
     model: Annotated[
         str, typer.Option(metavar="NAME|DIR", help="The encoder.", envvar="MMTOOL_MODEL")
-    ],
+    ] = "joint",
     split: Annotated[
         str, typer.Option(metavar="NAME", help="Part to measure; floors are fitted on train.")
     ] = "dev",
@@ -38,7 +38,7 @@ def evaluate_retrieve(
 ) -> None:
     """Recall, zero-shot and probe accuracy of an encoder, beside floors fitted in the same run.
 
-    Example: mmtool evaluate retrieve --data vision_language --model runs/retrieve/model -o scores
+    Example: mmtool evaluate retrieve --data vision_language --model joint -o scores
 
     Intervals are of a bootstrap over cases. -o writes metrics.json.
     """

@@ -22,7 +22,7 @@ def train_retrieve(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, cache and model.")
     ],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 100,
     start: Annotated[
         str | None,
         typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from."),

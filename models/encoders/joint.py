@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmtool.errors import ModelError
-from mmtool.models.encoders.joint_input import InputSettings, fitted_shape, slabs
-from mmtool.models.encoders.picture_net import PictureNet, PictureSize
+from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, counted
+from mmtool.models.encoders.joint_input import DEPTH, InputSettings, fitted_shape, slabs
+from mmtool.models.encoders.picture_net import PictureNet, PictureSize, Seen
 from mmtool.models.encoders.word_net import WordNet, WordSize, words_of
 from mmtool.models.store import load_state, resolve_model
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture
@@ -24,13 +25,42 @@ _KINDS: frozenset[Kind] = frozenset({"image", "volume", "slide", "text"})
 
 
 class JointNet(nn.Module):
-    """Both sides with the logarithm of 1 / temperature."""
+    """Both sides with the logarithm of 1 / temperature, and what is fitted beside them."""
 
-    def __init__(self, picture: PictureSize, word: WordSize, vocabulary: Sequence[str]) -> None:
+    def __init__(
+        self,
+        picture: PictureSize,
+        word: WordSize,
+        fixed: FixedSize,
+        vocabulary: Sequence[str],
+    ) -> None:
         super().__init__()
         self.pictures = PictureNet(picture)
         self.words = WordNet(word, vocabulary)
+        self.fixed = FixedSide(fixed, word.topics)
         self.scale = nn.Parameter(torch.tensor(2.66))  # log(1 / 0.07)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        components, topics = self.fixed.bridge.shape
+        return self.pictures.size.dim + topics + components
+
+    def picture_vector(self, slabs: Tensor, seen: Seen) -> Tensor:
+        """(1, dim) of the S slabs of one picture.
+
+        Args:
+            slabs: (S, 3, edge, edge).
+            seen: What `PictureNet.see` makes of them.
+        """
+        learned = self.pictures.vector(_over_slabs(seen.pooled))
+        each = self.fixed.components(counted(slabs[:, DEPTH // 2]))
+        components = functional.normalize(each.mean(0, keepdim=True), dim=-1)
+        return self.fixed.of_picture(learned, components)
+
+    def text_vector(self, text: str, learned: Tensor) -> Tensor:
+        """(1, dim) of a text."""
+        return self.fixed.of_text(learned, self.words.bag([text]))
 
 
 class OwnJointEncoder:
@@ -44,7 +74,7 @@ class OwnJointEncoder:
         self.name, self.sha256 = name, sha256
         self.settings = InputSettings(**config["input"])
         self.preprocessing: Mapping[str, object] = self.settings.plain()
-        self.dim = net.pictures.size.dim
+        self.dim = net.dim
         self.kinds = _KINDS
         self.calibration: Mapping[str, list[float]] = config.get("calibration", {})
         self._net = net.eval()
@@ -64,7 +94,12 @@ class OwnJointEncoder:
         counts = [len(s) for s in stacks]
         pooled = torch.split(torch.cat([s.pooled for s in seen]), counts)
         parts = torch.split(torch.cat([s.parts for s in seen]).cpu(), counts)
-        vectors = torch.cat([self._net.pictures.vector(_over_slabs(p)) for p in pooled])
+        vectors = torch.cat(
+            [
+                self._net.picture_vector(s.to(device), Seen(p, parts[k]))
+                for k, (s, p) in enumerate(zip(stacks, pooled, strict=True))
+            ]
+        )
         side = self._net.pictures.side
         return Encoded(
             vectors.cpu().numpy(),
@@ -81,7 +116,7 @@ class OwnJointEncoder:
             numbers, groups = self._net.words.tokens([text])
             read = self._net.words(numbers.to(device), groups.to(device))
             found = words_of(text)
-            vectors.append(read.vectors.cpu().numpy())
+            vectors.append(self._net.text_vector(text, read.vectors).cpu().numpy())
             parts.append(read.parts[0, : len(found)].cpu().numpy())
             place = np.zeros((len(found), 4), np.float32)
             place[:, :2] = np.array([w[1:] for w in found], np.float32).reshape(-1, 2)
@@ -148,4 +183,9 @@ def joint_net(config: Mapping[str, Any]) -> JointNet:
     picture: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in config["picture"].items()
     }
-    return JointNet(PictureSize(**picture), WordSize(**config["word"]), config["vocabulary"])
+    return JointNet(
+        PictureSize(**picture),
+        WordSize(**config["word"]),
+        FixedSize(**config["fixed"]),
+        config["vocabulary"],
+    )

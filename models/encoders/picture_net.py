@@ -31,13 +31,13 @@ _LEVELS = 16  # of the histogram of grey values
 class PictureSize:
     """Channels of the three stages, blocks of the last two, attention blocks, sizes of outputs."""
 
-    channels: tuple[int, int, int] = (48, 96, 160)
-    blocks: tuple[int, int] = (1, 2)
+    channels: tuple[int, int, int] = (32, 64, 96)
+    blocks: tuple[int, int] = (1, 1)
     attention: int = 2
     heads: int = 4
-    coarse: int = 128
-    dim: int = 192
-    part_dim: int = 64
+    coarse: int = 96
+    dim: int = 128
+    part_dim: int = 48
     edge: int = 128
 
 

@@ -90,7 +90,7 @@ class _Views:
 
 def evaluate_retrieve(
     data: Path,
-    model: str,
+    model: str = "joint",
     *,
     split: str = "dev",
     device: torch.device | str = "cpu",

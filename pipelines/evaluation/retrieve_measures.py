@@ -27,7 +27,7 @@ def mid_ranks(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[
 def interval(
     values: NDArray[np.float64],
     cases: Sequence[str],
-    seed: int,
+    seed: int | None,
     measure: Callable[[NDArray[np.float64]], float] = lambda v: float(v.mean()),
 ) -> tuple[float, float, float]:
     """A measure of rows, and the 95 % interval of a bootstrap over cases.
@@ -35,9 +35,12 @@ def interval(
     Args:
         values: (N, ...) one row an item.
         cases: N names; items of a case are drawn together.
-        seed: Of the draws.
+        seed: Of the draws; None for no interval, only the measure thrice.
         measure: Of rows like ``values``.
     """
+    value = measure(values)
+    if seed is None:
+        return value, value, value
     draw = np.random.default_rng(seed)
     names, number = np.unique(np.asarray(cases), return_inverse=True)
     members = [np.flatnonzero(number == k) for k in range(len(names))]
@@ -46,7 +49,6 @@ def interval(
         rows = np.concatenate([members[k] for k in draw.integers(len(names), size=len(names))])
         drawn.append(measure(values[rows]))
     low, high = np.nanpercentile(drawn, (2.5, 97.5))
-    value = measure(values)
     return value, float(min(low, value)), float(max(high, value))
 
 

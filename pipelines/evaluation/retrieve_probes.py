@@ -116,7 +116,7 @@ def described() -> list[str]:
 
 
 def zero_shot(
-    held: Sequence[Shown], images: Floats, read: Callable[[Sequence[str]], Floats], seed: int
+    held: Sequence[Shown], images: Floats, read: Callable[[Sequence[str]], Floats], seed: int | None
 ) -> list[Row]:
     """Accuracy and macro AUC of the mean vectors of descriptions, with no label fitted."""
     rows = []
@@ -138,11 +138,16 @@ def zero_shot(
 
 
 def _macro_auc(rows: Floats) -> float:
+    """Mean over the values that are there; 0.5 where all are of one value."""
     scores, truth = rows[:, :-1], rows[:, -1]
-    return float(np.nanmean([auc(scores[:, k], truth == k) for k in range(scores.shape[1])]))
+    found = [auc(scores[:, k], truth == k) for k in range(scores.shape[1])]
+    known = [value for value in found if not np.isnan(value)]
+    return float(np.mean(known)) if known else 0.5
 
 
-def ranked(held: Sequence[Shown], images: Floats, texts: Floats, kind: str, seed: int) -> list[Row]:
+def ranked(
+    held: Sequence[Shown], images: Floats, texts: Floats, kind: str, seed: int | None
+) -> list[Row]:
     """Recall of image to text and text to image; any text of the same caption is right."""
     caption = [i.caption for i in held]
     same = np.array([[a == b for b in caption] for a in caption])
@@ -153,11 +158,13 @@ def ranked(held: Sequence[Shown], images: Floats, texts: Floats, kind: str, seed
 
 
 def recall_rows(
-    scores: Floats, same: NDArray[np.bool_], cases: Sequence[str], name: str, seed: int
+    scores: Floats, same: NDArray[np.bool_], cases: Sequence[str], name: str, seed: int | None
 ) -> list[Row]:
-    """Recall at 1, 5 and 10 of rows that have a right answer."""
+    """Recall at 1, 5 and 10 of rows that have a right answer; nothing where none has."""
     ranks = mid_ranks(scores, same)
     kept = np.flatnonzero(~np.isnan(ranks)).tolist()
+    if not kept:
+        return []
     names = [cases[k] for k in kept]
     right, most = same[kept].sum(1), np.isfinite(scores[kept]).sum(1)
     rows = []
@@ -172,7 +179,7 @@ def recall_rows(
 
 
 def same_case(
-    held: Sequence[Shown], gallery: Sequence[Shown], vectors: Floats, seed: int
+    held: Sequence[Shown], gallery: Sequence[Shown], vectors: Floats, seed: int | None
 ) -> list[Row]:
     """Image to another image of its case; copies of the query are left out.
 
@@ -190,7 +197,7 @@ def same_case(
 
 
 def neighbours(
-    held: Sequence[Shown], gallery: Sequence[Shown], vectors: Floats, seed: int
+    held: Sequence[Shown], gallery: Sequence[Shown], vectors: Floats, seed: int | None
 ) -> list[Row]:
     """Share of the ten nearest images of other cases with the same label."""
     case = np.array([i.case for i in gallery])

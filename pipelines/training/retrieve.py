@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from mmtool.errors import ModelError
+from mmtool.models.encoders.fixed_side import FixedSize
 from mmtool.models.encoders.joint import JointNet, joint_net
-from mmtool.models.encoders.joint_input import DEPTH, InputSettings
+from mmtool.models.encoders.joint_input import InputSettings
 from mmtool.models.encoders.picture_net import PictureSize
-from mmtool.models.encoders.word_net import WordSize, vocabulary
+from mmtool.models.encoders.word_net import WordSize, topics_of, vocabulary
 from mmtool.models.store import load_state, resolve_model
 from mmtool.pipelines.evaluation.retrieve_probes import Row, ranked
 from mmtool.pipelines.picture_words import MODALITY, PLANE, REGION
 from mmtool.pipelines.training.retrieve_card import write_encoder
 from mmtool.pipelines.training.retrieve_data import Shown, shown_images, squares, text_pairs
 from mmtool.pipelines.training.retrieve_fit import FitOptions, train_joint
+from mmtool.pipelines.training.retrieve_shares import choose_shares, read_vectors, seen_vectors
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str], None]
@@ -68,9 +70,13 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     learned = [i for i, k in zip(images, kept, strict=True) if k]
     left = [i for i, k in zip(images, kept, strict=True) if not k]
     pairs = text_pairs(options.data)
-    config = _config(settings, learned, pairs)
+    texts = _texts(learned, pairs)
+    config = _config(settings, texts)
     torch.manual_seed(options.fit.seed)
     net = _started(config, options.start)
+    if options.start is None:
+        topics = topics_of(texts, config["vocabulary"], net.words.size.topics)
+        net.words.topics.copy_(torch.from_numpy(topics))
     tell(f"{len(learned)} images and {len(pairs)} pairs of texts; {len(left)} images to calibrate")
     net, seconds = train_joint(
         net,
@@ -82,19 +88,28 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
         checkpoint=options.out / "checkpoint.pt",
         tell=tell,
     )
-    vectors = _seen(net.cpu(), grey[~kept])
+    net = net.cpu()
+    net.fixed.fit(grey[kept], net.words.bag([i.full_text for i in learned]))
+    ordered = np.concatenate([grey[~kept], grey[kept]])
+    shares = choose_shares(net, ordered, [*left, *learned], len(left))
+    tell("shares: " + ", ".join(f"{name} {value:.3g}" for name, value in shares.items()))
+    vectors = seen_vectors(net, grey[~kept])
     config["calibration"] = _calibration(vectors, left)
     rows = _recall(net, vectors, left, options.fit.seed)
     folder = options.out / "model"
+    _write_weights(net, folder)
+    counts = (len(learned), len(pairs))
+    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
+    return folder
+
+
+def _write_weights(net: JointNet, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous()
         for k, v in net.state_dict().items()
     }
     save_file(state, folder / "model.safetensors")
-    counts = (len(learned), len(pairs))
-    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
-    return folder
 
 
 def _kept(cases: Sequence[str]) -> NDArray[np.bool_]:
@@ -104,15 +119,18 @@ def _kept(cases: Sequence[str]) -> NDArray[np.bool_]:
     return numbers != numbers.min() if kept.all() else kept
 
 
-def _config(
-    settings: InputSettings, images: Sequence[Shown], pairs: Sequence[tuple[str, str]]
-) -> dict[str, Any]:
+def _texts(images: Sequence[Shown], pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """All that words are counted in."""
     descriptions = [" ".join(w) for part in (MODALITY, PLANE, REGION) for w in part.values()] * 3
-    texts = [i.full_text for i in images] + [t for pair in pairs for t in pair] + descriptions
+    return [i.full_text for i in images] + [t for pair in pairs for t in pair] + descriptions
+
+
+def _config(settings: InputSettings, texts: Sequence[str]) -> dict[str, Any]:
     return {
         "input": settings.plain(),
         "picture": asdict(PictureSize(edge=settings.size)),
         "word": asdict(WordSize()),
+        "fixed": asdict(FixedSize()),
         "vocabulary": vocabulary(texts),
     }
 
@@ -122,7 +140,9 @@ def _started(config: dict[str, Any], start: str | None) -> JointNet:
     if start is None:
         return joint_net(config)
     files = resolve_model("retrieve", start)
-    config |= {key: files.config[key] for key in ("input", "picture", "word", "vocabulary")}
+    config |= {
+        key: files.config[key] for key in ("input", "picture", "word", "fixed", "vocabulary")
+    }
     net = joint_net(config)
     try:
         net.load_state_dict(load_state(files))
@@ -131,22 +151,13 @@ def _started(config: dict[str, Any], start: str | None) -> JointNet:
     return net
 
 
-@torch.inference_mode()
-def _seen(net: JointNet, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    slabs = torch.from_numpy(grey).float()[:, None].expand(-1, DEPTH, -1, -1) / 255
-    parts = [net.pictures.vector(net.pictures.see(b).pooled) for b in torch.split(slabs, 32)]
-    return torch.cat(parts).double().numpy()
-
-
-@torch.inference_mode()
 def _recall(
     net: JointNet, vectors: NDArray[np.float64], images: Sequence[Shown], seed: int
 ) -> list[Row]:
     """Recall of image to text among the images left out that have captions."""
     kept = [k for k, image in enumerate(images) if image.caption]
     shown = [images[k] for k in kept]
-    read = [net.words(*net.words.tokens([i.full_text])).vectors for i in shown]
-    texts = torch.cat(read).double().numpy()
+    texts = read_vectors(net, [i.full_text for i in shown])
     return ranked(shown, vectors[kept], texts, "facts and caption", seed)
 
 

@@ -61,7 +61,7 @@ def _card(fit: FitOptions, images: int, pairs: int, name: str, seconds: float) -
                 "name": "MedPix 2.0 and open chest films: images with captions and labels",
                 "source": "doi 10.1007/s41019-025-00297-8; ieee8023/covid-chestxray-dataset",
                 "licence": "MedPix: not stated; films: CC BY and CC BY-NC-SA by image",
-                "use": "training; every 12th case left out to calibrate on",
+                "use": "training; every 12th case left out to calibrate on and to choose shares",
                 "n": images,
             },
             {
@@ -76,7 +76,9 @@ def _card(fit: FitOptions, images: int, pairs: int, name: str, seconds: float) -
             "command": f"mmtool train retrieve --data {name} -o runs/retrieve "
             f"--epochs {fit.epochs} --seed {fit.seed}",
             "method": "instance, token and prototype loss of MGCA (10.48550/arXiv.2210.06044), "
-            "soft targets and descriptions of FLAIR (10.1016/j.media.2024.103357), labels",
+            "soft targets and descriptions of FLAIR (10.1016/j.media.2024.103357), labels; beside "
+            "it principal components of gradients, topics of words, and ridge between them; "
+            "shares chosen on the cases left out",
             "seed": fit.seed,
             "seconds": round(seconds),
             "hardware": "2 CPU cores (x86_64)",

@@ -51,13 +51,13 @@ def changed(grey: Tensor, may_turn: Tensor, draw: torch.Generator) -> Tensor:
     def rand(low: float, high: float) -> Tensor:
         return torch.rand(count, generator=draw) * (high - low) + low
 
-    angle, scale, aspect = rand(-0.26, 0.26), rand(-0.3, 0.25).exp(), rand(-0.1, 0.1).exp()
+    angle, scale, aspect = rand(-0.2, 0.2), rand(-0.2, 0.15).exp(), rand(-0.08, 0.08).exp()
     mirror = 1 - 2 * ((torch.rand(count, generator=draw) < 0.5) & may_turn).float()
     cos, sin = angle.cos(), angle.sin()
     rows = torch.stack(
         [
-            torch.stack([mirror * cos * scale * aspect, -sin * scale, rand(-0.2, 0.2)], 1),
-            torch.stack([mirror * sin * scale, cos * scale / aspect, rand(-0.2, 0.2)], 1),
+            torch.stack([mirror * cos * scale * aspect, -sin * scale, rand(-0.1, 0.1)], 1),
+            torch.stack([mirror * sin * scale, cos * scale / aspect, rand(-0.1, 0.1)], 1),
         ],
         1,
     )
@@ -77,7 +77,7 @@ def _softened(grey: Tensor, chance: Tensor) -> Tensor:
 
 
 def _covered(grey: Tensor, draw: torch.Generator) -> Tensor:
-    """A rectangle of half of the images is blackened (doi 10.1609/aaai.v34i07.7000)."""
+    """A rectangle of a quarter of the images is blackened (doi 10.1609/aaai.v34i07.7000)."""
     count, edge = grey.shape[:2]
     place = torch.arange(edge)
     inside = []
@@ -85,7 +85,7 @@ def _covered(grey: Tensor, draw: torch.Generator) -> Tensor:
         begin = torch.rand(count, 1, generator=draw) * edge
         length = (torch.rand(count, 1, generator=draw) * 0.25 + 0.1) * edge
         inside.append((place >= begin) & (place < begin + length))
-    chosen = torch.rand(count, generator=draw) < 0.5
+    chosen = torch.rand(count, generator=draw) < 0.25
     hole = inside[0][:, :, None] & inside[1][:, None] & chosen[:, None, None]
     return torch.where(hole, 0.0, grey)
 

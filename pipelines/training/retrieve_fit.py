@@ -54,7 +54,7 @@ class FitOptions:
         seed: Of all that is drawn.
     """
 
-    epochs: int = 40
+    epochs: int = 100
     batch: int = 64
     rate: float = 2e-3
     decay: float = 0.05
@@ -65,7 +65,7 @@ class FitOptions:
     describe: float = 1.0
     case: float = 0.5
     text: float = 0.3
-    label: float = 0.5
+    label: float = 1.0
     seed: int = 0
 
 

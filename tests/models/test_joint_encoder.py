@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, counted
 from mmtool.models.encoders.joint import JointNet, OwnJointEncoder
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings, slabs
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize, oriented
-from mmtool.models.encoders.word_net import WordNet, WordSize, vocabulary, words_of
+from mmtool.models.encoders.word_net import WordNet, WordSize, topics_of, vocabulary, words_of
 from mmtool.retrieval import Picture
 
 SMALL = PictureSize(channels=(8, 8, 16), dim=16, part_dim=8, coarse=8, edge=64)
-WORDS = WordSize(width=16, buckets=32, dim=16, part_dim=8)
+WORDS = WordSize(width=16, topics=4, buckets=32, dim=16, part_dim=8)
+FIXED = FixedSize(components=6)
 SETTINGS = InputSettings(size=64)
 
 
@@ -22,7 +24,11 @@ def random_picture(*shape: int, seed: int = 0) -> Picture:
 @pytest.fixture
 def encoder() -> OwnJointEncoder:
     torch.manual_seed(0)
-    net = JointNet(SMALL, WORDS, ["brain", "axial"])
+    net = JointNet(SMALL, WORDS, FIXED, ["brain", "axial"])
+    grey = np.random.default_rng(0).integers(0, 256, (20, 64, 64), dtype=np.uint8)
+    net.words.topics[1:] = torch.eye(2, 4)
+    net.fixed.fit(grey, torch.nn.functional.normalize(torch.rand(20, 4), dim=-1))
+    net.fixed.shares.copy_(torch.tensor([1.0, 0.5, 0.5]))
     return OwnJointEncoder(net, {"input": asdict(SETTINGS)}, "small", "0" * 64)
 
 
@@ -94,8 +100,8 @@ def test_places_of_words_are_letters(encoder: OwnJointEncoder) -> None:
 
 
 def test_nothing_in_nothing_out(encoder: OwnJointEncoder) -> None:
-    assert encoder.encode_pictures([]).vectors.shape == (0, 16)
-    assert encoder.encode_texts([]).vectors.shape == (0, 16)
+    assert encoder.encode_pictures([]).vectors.shape == (0, 26)
+    assert encoder.encode_texts([]).vectors.shape == (0, 26)
     assert np.isfinite(encoder.encode_texts([""]).vectors).all()
 
 
@@ -114,3 +120,29 @@ def test_unknown_words_are_known_by_their_letters() -> None:
     one, other = (net(*net.tokens([w])).vectors for w in ("rare", "seldom"))
     assert not torch.allclose(one, other)
     assert len(words_of("word " * 100)) == 64
+
+
+def test_topics_tell_words_of_the_same_texts() -> None:
+    texts = ["lung nodule", "nodule of the lung", "knee meniscus", "meniscus of the knee"] * 3
+    known = vocabulary(texts)
+    net = WordNet(WordSize(width=16, topics=2, buckets=32, dim=16, part_dim=8), known)
+    net.topics.copy_(torch.from_numpy(topics_of(texts, known, 2)))
+    one, same, other = net.bag(["lung", "nodule", "knee"])
+    assert one @ same > 0.9 > one @ other
+    assert not net.bag(["unseen"]).any()
+
+
+def test_the_fitted_side_foretells_topics_of_new_pictures() -> None:
+    draw = np.random.default_rng(0)
+    grey = draw.integers(0, 40, (60, 64, 64), dtype=np.uint8)
+    grey[::2, ::8] = 250  # bars across, along
+    grey[1::2, :, ::8] = 250
+    topics = torch.eye(2).repeat(30, 1)
+    side = FixedSide(FixedSize(components=8), 2)
+    side.fit(grey[:40], topics[:40])
+    side.shares.copy_(torch.tensor([0.0, 1.0, 1.0]))
+    components = side.components(counted(torch.from_numpy(grey[40:]).float() / 255))
+    pictures = side.of_picture(torch.zeros(20, 4), components)
+    texts = side.of_text(torch.zeros(2, 4), torch.eye(2))
+    assert (pictures @ texts.T).argmax(1).tolist() == [0, 1] * 10
+    torch.testing.assert_close(pictures.norm(dim=1), torch.ones(20))

@@ -34,16 +34,16 @@ def extend(folder: Path, rows: NDArray[np.float32], name: str, sha256: str = "0"
         writer.commit()
 
 
-@pytest.mark.parametrize("place", [":memory:", "folder"])
-def test_a_server_follows_the_index(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(("place", "rows"), [(":memory:", 1500), ("folder", 40)])
+def test_a_server_follows_the_index(tmp_path: Path, place: str, rows: int) -> None:
     folder, queries = tmp_path / "x", vectors(5, 9)
     client = connect(place if place == ":memory:" else str(tmp_path / place))
-    extend(folder, vectors(1500, 0), "a")
+    extend(folder, vectors(rows, 0), "a")
     with IndexReader(folder) as reader:
         near = QdrantNeighbours(reader, client, "study")
         with pytest.raises(InputError, match="no such collection"):
             near.nearest("picture", queries, 3)
-        assert near.upload("picture") == (1500, 0)
+        assert near.upload("picture") == (rows, 0)
         assert near.upload("picture") == (0, 0)
         every = reader.select()
     with IndexWriter(folder) as writer:

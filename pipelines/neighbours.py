@@ -42,6 +42,16 @@ class _Open:
         return table
 
     @cached_property
+    def gone(self) -> bool:
+        """Whether an item of some row is gone."""
+        return not self.ids.all()
+
+    @cached_property
+    def extended(self) -> bool:
+        """Whether some rows came after the lists."""
+        return self.fresh is not None and bool(self.fresh.any())
+
+    @cached_property
     def order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ids in ascending order, and their rows."""
         rows = np.argsort(self.ids, kind="stable")
@@ -164,14 +174,14 @@ def _by_lists(
     if opened.lists is None or opened.fresh is None:
         raise ValueError("there are no lists")
     probes = int(opened.probes * min(_WIDEST, 1 / left))
-    gone = table is None and not (opened.ids != 0).all()
-    near = opened.lists.candidates(query, k, probes, opened.alive if gone else table)
+    only = opened.alive if table is None and opened.gone else table
+    near = opened.lists.candidates(query, k, probes, only)
     may = opened.alive if table is None else table
     near = near[may[np.minimum(near, len(may) - 1)] & (near < len(may))]
     ids, rows = opened.order
     chosen = np.sort(rows[np.searchsorted(ids, near)])
     found, scores = exact.score_again(opened.ids[chosen], gather(opened.blocks, chosen), query, k)
-    if opened.fresh.any():
+    if opened.extended:
         marks = opened.fresh if table is None else opened.fresh & table[opened.ids]
         others, theirs = exact.search(opened.ids, opened.blocks, query, k, marks)
         found, scores = _best((found, scores), (others, theirs), k)

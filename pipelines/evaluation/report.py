@@ -49,7 +49,7 @@ COLUMNS = ("method", "metric", "value", "low", "high", "n")
 NEAREST = "caption of the nearest training image"
 _DRAWS = 500
 _CASES = 8
-_EVERY = 4  # of the images that are scored one is mapped: a map costs a hundred encodings
+_EVERY = 12  # of the images that are scored one is mapped: a map costs a hundred encodings
 _QUESTIONS = Path("vqa_rad") / "vqa_rad.jsonl.gz"
 Row = tuple[str, str, float, float, float, int]
 Tell = Callable[[str], None]
@@ -99,7 +99,9 @@ def evaluate_report(task: ReportTask, data: Path, cache: Path, *, seed: int, tel
     nearest = (vectors[held] @ vectors[train].T).argmax(1)
     frequent = Counter(images[i].caption for i in train).most_common(1)[0][0]
     texts = {
-        "planned sentences": [_planned(task, images[i].path) for i in held],
+        "planned sentences": [
+            _planned(task, look) for look in _looks(task, [images[i].path for i in held])
+        ],
         NEAREST: [images[train[k]].caption for k in nearest],
         "most frequent caption": [frequent] * len(held),
     }
@@ -194,7 +196,7 @@ def _mapped(task: ReportTask, held: Sequence[Labelled], seed: int) -> list[Row]:
     """The deletion test of the maps of the modality, over some images."""
     model, encoder = task.loaded()
     rows = []
-    looks = [_look(task, image.path) for image in held if "modality" in image.labels]
+    looks = _looks(task, [image.path for image in held if "modality" in image.labels])
     groups = [i.group for i in held if "modality" in i.labels]
     said = [model.told("modality", look.vectors).value for look in looks]
     for method in METHODS:
@@ -228,9 +230,8 @@ def _f1_of(counts: NDArray[np.int64]) -> Callable[[Sequence[int]], float]:
     return lambda pick: f1(*(int(n) for n in counts[list(pick)].sum(0)))
 
 
-def _planned(task: ReportTask, path: Path) -> str:
+def _planned(task: ReportTask, look: Look) -> str:
     """What the report would say of one image, the reasons of silence left out."""
-    look = _look(task, path)
     model, encoder = task.loaded()
     gate = gate_of(look, model)
     if not gate.known:
@@ -239,13 +240,15 @@ def _planned(task: ReportTask, path: Path) -> str:
     return " ".join((image_sentence(gate, 1, False), *(f.sentence for f in found)))
 
 
-def _look(task: ReportTask, path: Path) -> Look:
+def _looks(task: ReportTask, paths: Sequence[Path]) -> list[Look]:
+    """Images with their vectors; they are read together, as each reader takes a second to start."""
     model, encoder = task.loaded()
-    (seen,) = read_study([path], task.limits)
-    slices = slices_of(seen)
-    return Look(
-        seen, slices, model.projected(encoder.encode_pictures([p for _, p in slices]).vectors)
-    )
+    looks = []
+    for seen in read_study(paths, task.limits):
+        slices = slices_of(seen)
+        vectors = encoder.encode_pictures([p for _, p in slices]).vectors
+        looks.append(Look(seen, slices, model.projected(vectors)))
+    return looks
 
 
 def _scored(
@@ -303,9 +306,9 @@ def _answered(task: ReportTask, data: Path, images: Sequence[Labelled], seed: in
                 asked.append(row)
     if not asked:
         return []
-    gates = {}
-    for name in {Path(row["local_image"]).name for row in asked}:
-        gates[name] = gate_of(_look(task, every[name]), model)
+    names = sorted({Path(row["local_image"]).name for row in asked})
+    looks = _looks(task, [every[name] for name in names])
+    gates = {name: gate_of(look, model) for name, look in zip(names, looks, strict=True)}
     marks = []
     for row in asked:
         name = Path(row["local_image"]).name

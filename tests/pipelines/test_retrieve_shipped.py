@@ -2,6 +2,7 @@ import numpy as np
 
 from mmtool.models.encoders.joint import OwnJointEncoder, load_joint_encoder
 from mmtool.models.store import resolve_model
+from mmtool.pipelines.index_spaces import default_model
 from mmtool.retrieval import Picture
 
 
@@ -28,6 +29,10 @@ def test_the_shipped_weights_are_small_and_for_research() -> None:
     files = resolve_model("retrieve", "joint")
     assert files.weights.stat().st_size < 3_000_000
     assert files.card["use"] == "research"
+
+
+def test_an_index_takes_it_unless_told_otherwise() -> None:
+    assert default_model() == "joint"
 
 
 def test_a_volume_finds_its_own_slices() -> None:

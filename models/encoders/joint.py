@@ -58,9 +58,9 @@ class JointNet(nn.Module):
         components = functional.normalize(each.mean(0, keepdim=True), dim=-1)
         return self.fixed.of_picture(learned, components)
 
-    def text_vector(self, text: str, learned: Tensor) -> Tensor:
-        """(1, dim) of a text."""
-        return self.fixed.of_text(learned, self.words.bag([text]))
+    def text_vectors(self, texts: Sequence[str], learned: Tensor) -> Tensor:
+        """(B, dim) of B texts, with what `WordNet` makes of them."""
+        return self.fixed.of_text(learned, self.words.bag(texts))
 
 
 class OwnJointEncoder:
@@ -110,19 +110,27 @@ class OwnJointEncoder:
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Encoded:
         """See `JointEncoder`; a text without words is the mean of nothing, a fixed vector."""
+        words = [words_of(text) for text in texts]
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        parts = [np.zeros((0, 0), np.float32)] * len(texts)
+        order = sorted(range(len(texts)), key=lambda k: len(words[k]))  # little is padded
+        for start in range(0, len(order), _BATCH):
+            some = order[start : start + _BATCH]
+            found, rows = self._read([texts[k] for k in some])
+            vectors[some] = found
+            for k, row in zip(some, rows, strict=True):
+                parts[k] = row[: len(words[k])]
+        places = [np.zeros((len(found), 4), np.float32) for found in words]
+        for place, found_words in zip(places, words, strict=True):
+            place[:, :2] = np.array([w[1:] for w in found_words], np.float32).reshape(-1, 2)
+        return Encoded(vectors, tuple(parts), tuple(places))
+
+    def _read(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors and parts of some texts."""
         device = next(self._net.parameters()).device
-        vectors, parts, places = [], [], []
-        for text in texts:  # one by one: no padding, the same to the last bit
-            numbers, groups = self._net.words.tokens([text])
-            read = self._net.words(numbers.to(device), groups.to(device))
-            found = words_of(text)
-            vectors.append(self._net.text_vector(text, read.vectors).cpu().numpy())
-            parts.append(read.parts[0, : len(found)].cpu().numpy())
-            place = np.zeros((len(found), 4), np.float32)
-            place[:, :2] = np.array([w[1:] for w in found], np.float32).reshape(-1, 2)
-            places.append(place)
-        empty = np.zeros((0, self.dim), np.float32)
-        return Encoded(np.concatenate([empty, *vectors]), tuple(parts), tuple(places))
+        numbers, groups = self._net.words.tokens(texts)
+        read = self._net.words(numbers.to(device), groups.to(device))
+        return self._net.text_vectors(texts, read.vectors).cpu().numpy(), read.parts.cpu().numpy()
 
     def likelihood(self, similarity: float) -> float | None:
         """Share of pairs of this similarity that are of one case; None without calibration."""

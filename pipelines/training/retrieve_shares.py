@@ -46,7 +46,7 @@ def _sides(net: JointNet, grey: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def read_vectors(net: JointNet, texts: Sequence[str]) -> NDArray[np.float64]:
     """(N, dim) of texts, as the encoder gives them."""
-    rows = [net.text_vector(t, net.words(*net.words.tokens([t])).vectors) for t in texts]
+    rows = [net.text_vectors([t], net.words(*net.words.tokens([t])).vectors) for t in texts]
     return torch.cat(rows).double().numpy()
 
 

@@ -68,6 +68,7 @@ class OwnJointEncoder:
 
     Attributes:
         calibration: Sorted similarities and shares of pairs of one case at each.
+        has_parts: Whether its config says ``parts``: that late interaction by them helps.
     """
 
     def __init__(self, net: JointNet, config: Mapping[str, Any], name: str, sha256: str) -> None:
@@ -77,6 +78,7 @@ class OwnJointEncoder:
         self.dim = net.dim
         self.kinds = _KINDS
         self.calibration: Mapping[str, list[float]] = config.get("calibration", {})
+        self.has_parts = bool(config.get("parts", False))
         self._net = net.eval()
 
     @torch.inference_mode()
@@ -100,6 +102,8 @@ class OwnJointEncoder:
                 for k, (s, p) in enumerate(zip(stacks, pooled, strict=True))
             ]
         )
+        if not self.has_parts:
+            return Encoded(vectors.cpu().numpy())
         side = self._net.pictures.side
         return Encoded(
             vectors.cpu().numpy(),
@@ -120,6 +124,8 @@ class OwnJointEncoder:
             vectors[some] = found
             for k, row in zip(some, rows, strict=True):
                 parts[k] = row[: len(words[k])]
+        if not self.has_parts:
+            return Encoded(vectors)
         places = [np.zeros((len(found), 4), np.float32) for found in words]
         for place, found_words in zip(places, words, strict=True):
             place[:, :2] = np.array([w[1:] for w in found_words], np.float32).reshape(-1, 2)

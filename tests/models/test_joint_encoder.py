@@ -29,7 +29,7 @@ def encoder() -> OwnJointEncoder:
     net.words.topics[1:] = torch.eye(2, 4)
     net.fixed.fit(grey, torch.nn.functional.normalize(torch.rand(20, 4), dim=-1))
     net.fixed.shares.copy_(torch.tensor([1.0, 0.5, 0.5]))
-    return OwnJointEncoder(net, {"input": asdict(SETTINGS)}, "small", "0" * 64)
+    return OwnJointEncoder(net, {"input": asdict(SETTINGS), "parts": True}, "small", "0" * 64)
 
 
 def test_letters_at_the_edges_are_not_seen(encoder: OwnJointEncoder) -> None:

@@ -111,7 +111,7 @@ def load(path: Path, dim: int) -> Inverted | None:
     if not path.is_file():
         raise FileNotFoundError(path)
     try:
-        lists = library.read_index(str(path), library.IO_FLAG_MMAP | library.IO_FLAG_READ_ONLY)
+        lists = library.read_index(str(path), library.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise ValueError("no lists of vectors") from error
     if not isinstance(lists, library.IndexIVFScalarQuantizer) or lists.d != dim:

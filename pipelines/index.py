@@ -222,7 +222,9 @@ class _Work:
         reads: list[Read] = []
         known = self.writer.known([c.key for c in batch])
         for candidate in batch:
-            if candidate.several:
+            if candidate.several and candidate.stamp.row_sha256:
+                reads += self._row_of_several(candidate)
+            elif candidate.several:
                 reads += self._several(candidate)
             else:
                 reads += self._single(candidate, known.get(candidate.key))
@@ -279,6 +281,26 @@ class _Work:
         self.writer.remove(n for key, n, _ in before if n and key not in keys)
         self.writer.fail(failed)
         self.search.origins.add(stored_path(origin, self.request.output))
+        self._count(reads, bool(before))
+        return reads
+
+    def _row_of_several(self, candidate: Candidate) -> list[Read]:
+        """A slide that a table names: other rows of the table are not its business."""
+        before = self.writer.of_key(candidate.key)
+        stamp = candidate.stamp
+        same = [
+            (k.stamp.file, k.stamp.row_sha256 or stamp.row_sha256) == (stamp.file, stamp.row_sha256)
+            for k in before.values()
+        ]
+        if before and all(same) and not self.request.force_reread:
+            self.result.unchanged += sum(1 for k in before.values() if k.id)
+            self.seen |= set(before)
+            return []
+        reads, failed = self.desk.read(candidate, "")
+        keys = {r.source.key for r in reads}
+        self.seen |= keys | {f.key for f in failed}
+        self.writer.remove(k.id for key, k in before.items() if k.id and key not in keys)
+        self.writer.fail(failed)
         self._count(reads, bool(before))
         return reads
 

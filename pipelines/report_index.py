@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mmtool.errors import InputError, ModelError
 from mmtool.io.index import IndexReader, Space
-from mmtool.models.retrieval.exact import search
 from mmtool.pipelines.index_spaces import PICTURE
 from mmtool.pipelines.index_strings import space_of
+from mmtool.pipelines.neighbours import Neighbours
 from mmtool.pipelines.report_cases import enough
 from mmtool.pipelines.report_encoder import load_encoder
 from mmtool.retrieval import Hit, Item, JointEncoder, Picture
@@ -72,7 +72,8 @@ class IndexCases:
             ids, blocks = reader.vectors(PICTURE)
             if not len(ids):
                 return []
-            hits = _cases(reader, search(ids, blocks, query, _MORE * most + len(apart)), apart)
+            found = Neighbours(reader).nearest(PICTURE, query, _MORE * most + len(apart))
+            hits = _cases(reader, found, apart)
         return enough(hits, most, usual=_usual(query[0], blocks))
 
 

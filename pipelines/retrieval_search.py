@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -159,7 +159,9 @@ class Searcher:
             found.append(self._by_words(query, wanted, condition))
         allowed = None if condition is None else self.reader.select(condition)
         for space, vector in self._ways(query, encoded, wanted):
-            found.append(self._by_vector(space, vector, allowed, wanted.depth))
+            ranking = self._by_vector(space, vector, allowed, wanted.depth)
+            # Of a few pictures one is always the nearest to some words, be it far.
+            found.append(_above_zero(ranking) if query.terms is not None else ranking)
         if not found:
             there = ", ".join(sorted(self.reader.spaces())) or "nothing"
             raise UsageError(
@@ -210,6 +212,10 @@ class Searcher:
         found, scores = self.neighbours.nearest(space, vector[:1], depth, allowed)
         pairs = zip(found[0].tolist(), scores[0].tolist(), strict=True)
         return Ranking(COSINE + space, {i: s for i, s in pairs if i})
+
+
+def _above_zero(ranking: Ranking) -> Ranking:
+    return replace(ranking, scores={i: s for i, s in ranking.scores.items() if s > 0})
 
 
 def _check_same(there: Space | None, here: Space) -> None:

@@ -198,6 +198,15 @@ class IndexWriter:
                 stored,
             ).fetchall()
 
+    def of_key(self, key: str) -> dict[str, Known]:
+        """What is known, committed, of a key and of its parts: the key, ``#`` and more."""
+        there = "key = ? OR (key >= ? AND key < ?)"
+        bound = (key, f"{key}#", f"{key}$") * 2  # behind # comes $
+        asked = f"SELECT key FROM items WHERE {there} UNION SELECT key FROM failures WHERE {there}"
+        with told_plainly(self.folder):
+            rows = self._link.execute(asked, bound).fetchall()
+        return self.known([name for (name,) in rows])
+
     def add(self, items: Iterable[NewItem]) -> None:
         """Take items; one of a key that is there replaces it."""
         for item in items:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from dicom_series import grid, write_series
 from PIL import Image
+from slides import tissue_picture, write_tiled_tiff
 
 from mmtool.errors import DeviceError, InputError, ModelError, UsageError
 from mmtool.io.index import Compare, IndexReader
@@ -267,3 +268,28 @@ def test_the_encoder_tells_pictures_apart(tmp_path: Path, seed: int) -> None:
     assert vectors[0] @ vectors[1] > 0.9 > vectors[0] @ vectors[2]
     alone = encoder.encode_pictures([read_picture(other)]).vectors
     np.testing.assert_allclose(alone[0], vectors[2], atol=1e-5)
+
+
+def test_slides_of_a_table_leave_its_other_rows_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(2):
+        picture(folder / f"{k}.png", k)
+        tissue = tissue_picture(600, 900, seed=k)
+        write_tiled_tiff(folder / f"s{k}.svs", [tissue], (1.0, 1.0))
+    rows = ["file,caption", "0.png,zero", "s0.svs,first slide", "1.png,one", "s1.svs,second slide"]
+    (folder / "all.csv").write_text("\n".join(rows))
+    first = indexed(folder, to=tmp_path / "x.mmidx")
+    assert first.added["image"] == 2
+    assert first.added["slide"] >= 2
+    kept = items(tmp_path / "x.mmidx")
+    assert len(kept) == first.written
+    again = indexed(folder, to=tmp_path / "x.mmidx", prune=True)
+    assert (again.written, again.removed, again.unchanged) == (0, 0, len(kept))
+    (folder / "all.csv").write_text("\n".join(rows).replace("first slide", "another word"))
+    changed = indexed(folder, to=tmp_path / "x.mmidx", prune=True)
+    assert (changed.changed > 0, changed.removed) == (True, 0)
+    found = items(tmp_path / "x.mmidx")
+    assert set(found) == set(kept)
+    assert found["s0.svs#overview"].source.text == "another word"
+    assert found["s1.svs#overview"].id == kept["s1.svs#overview"].id

@@ -7,6 +7,8 @@ import re
 import resource
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmtool.errors import DeviceError, UsageError
@@ -95,14 +97,23 @@ def set_threads(threads: int | None, environ: Mapping[str, str] = os.environ) ->
 
 def peak_memory_mb() -> dict[str, float]:
     """Peak memory of this process so far, MB: ``cpu`` (resident set) and, if used, ``cuda``."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, else KiB
-    peak = {"cpu": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)}
+    peak = {"cpu": round(_peak_resident() / 1e6, 1)}
     if "torch" in sys.modules:
         import torch
 
         if torch.cuda.is_available():
             peak["cuda"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
     return peak
+
+
+def _peak_resident() -> int:
+    """Bytes. On Linux not of ``ru_maxrss``, which begins at the peak of the parent process."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, else KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -123,6 +123,7 @@ def retrieve(
         without_copies=without_copies,
         model=model,
         device=device,
+        threads=threads or 1,
     ).checked()
     check_folder(index)
     run_task(

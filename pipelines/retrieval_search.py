@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmtool.errors import ModelError, UsageError
 from mmtool.io.index import AllOf, Compare, Filter, IndexReader, OneOf, Space
+from mmtool.pipelines.devices import set_threads
 from mmtool.pipelines.index_strings import space_of, string_encoders
 from mmtool.pipelines.neighbours import Neighbours
 from mmtool.pipelines.retrieval_query import Query
@@ -85,16 +86,24 @@ class Searcher:
         reader: The index.
         model: Encoder of pictures and words; that of the index when None.
         device: Of the encoder.
+        threads: Of the encoder.
 
     Attributes:
         neighbours: Searches the vectors.
     """
 
-    def __init__(self, reader: IndexReader, model: str | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        reader: IndexReader,
+        model: str | None = None,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
         self.reader = reader
         self.neighbours = Neighbours(reader)
         self._model = model
         self._device = device
+        self._threads = threads
 
     @cached_property
     def joint(self) -> JointEncoder:
@@ -120,6 +129,7 @@ class Searcher:
         for space in encoders.spaces():
             if space.name in ("picture", "text"):
                 _check_same(spaces.get(space.name), space)
+        set_threads(self._threads)
         return encoders.joint
 
     @cached_property

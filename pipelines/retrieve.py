@@ -45,6 +45,8 @@ class RetrieveOptions:
         without_copies: See `Asking`.
         model: Encoder of pictures and words; that of the index when None.
         device: Of the encoder.
+        threads: Of the encoder. One query is too little to share: on a busy machine two threads
+            wait for each other.
     """
 
     index: Path
@@ -58,6 +60,7 @@ class RetrieveOptions:
     without_copies: bool = False
     model: str | None = None
     device: str = "auto"
+    threads: int = 1
 
     def checked(self) -> RetrieveOptions:
         """Itself, once it is known to make sense.
@@ -104,6 +107,7 @@ class RetrieveTask:
     limits: Limits = field(default_factory=Limits)
     command: str = "retrieve"
     _searcher: Searcher | None = None
+    _last: tuple[BatchItem, Query] | None = None  # read once for its hash and for its answer
 
     @property
     def searcher(self) -> Searcher:
@@ -114,7 +118,8 @@ class RetrieveTask:
         """
         if self._searcher is None:
             reader = IndexReader(self.options.index)
-            self._searcher = Searcher(reader, self.options.model, self.options.device)
+            options = self.options
+            self._searcher = Searcher(reader, options.model, options.device, options.threads)
         return self._searcher
 
     def load(self) -> Mapping[str, Any]:
@@ -130,7 +135,7 @@ class RetrieveTask:
     def fingerprint(self, item: BatchItem) -> str:
         """Hash over the query, the options and the state of the index."""
         options = self._of(item)
-        known = asdict(options) | {"device": "", "index": self._state()}
+        known = asdict(options) | {"device": "", "threads": 0, "index": self._state()}
         known["query"] = self._query(item, options).sha256
         return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -157,9 +162,12 @@ class RetrieveTask:
         return replace(self.options, **own).checked() if own else self.options
 
     def _query(self, item: BatchItem, options: RetrieveOptions) -> Query:
-        given = item.words or str(item.inputs[0])
-        roi = parse_roi(options.roi) if options.roi else None
-        return read_query(given, options.taken_as, roi, self.limits, options.series)
+        if self._last is None or self._last[0] is not item:
+            given = item.words or str(item.inputs[0])
+            roi = parse_roi(options.roi) if options.roi else None
+            query = read_query(given, options.taken_as, roi, self.limits, options.series)
+            self._last = item, query
+        return self._last[1]
 
     def run_item(self, item: BatchItem, out: Path) -> ItemResult:
         """Answer one query into the folder ``out``."""

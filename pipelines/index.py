@@ -188,7 +188,6 @@ class _Work:
     desk: Desk
     result: IndexResult = field(default_factory=IndexResult)
     seen: set[str] = field(default_factory=set)
-    kept_origins: set[str] = field(default_factory=set)
     _committed: float = field(default_factory=time.monotonic)
 
     def run(self, stop: Callable[[], bool], progress: Callable[[IndexResult], None]) -> None:
@@ -209,7 +208,7 @@ class _Work:
         self._broken_tables()
         self.result.passed = dict(self.search.passed)
         self.writer.commit()
-        if not self.seen and not self.search.broken and not self.kept_origins:
+        if not self.seen and not self.search.broken:
             names = ", ".join(f"{n} {e or 'without ending'}" for e, n in self.search.passed.items())
             raise InputError(
                 f"{self.request.sources[0] if self.request.sources else 'tables'}: "
@@ -222,9 +221,7 @@ class _Work:
         reads: list[Read] = []
         known = self.writer.known([c.key for c in batch])
         for candidate in batch:
-            if candidate.several and candidate.stamp.row_sha256:
-                reads += self._row_of_several(candidate)
-            elif candidate.several:
+            if candidate.several:
                 reads += self._several(candidate)
             else:
                 reads += self._single(candidate, known.get(candidate.key))
@@ -268,31 +265,18 @@ class _Work:
         return bool(known.id) or known.version == __version__
 
     def _several(self, candidate: Candidate) -> list[Read]:
-        origin = candidate.stamp.origin
-        before = self.writer.of_origin(origin)
-        fresh = [s == candidate.stamp.file for _, _, s in before]
-        if before and all(fresh) and not self.request.force_reread:
-            self.result.unchanged += sum(1 for _, number, _ in before if number)
-            self.kept_origins.add(stored_path(origin, self.request.output))
-            return []
-        reads, failed = self.desk.read(candidate, "")
-        keys = {r.source.key for r in reads}
-        self.seen |= keys | {f.key for f in failed}
-        self.writer.remove(n for key, n, _ in before if n and key not in keys)
-        self.writer.fail(failed)
-        self.search.origins.add(stored_path(origin, self.request.output))
-        self._count(reads, bool(before))
-        return reads
+        """A folder or slide that becomes items of their own keys.
 
-    def _row_of_several(self, candidate: Candidate) -> list[Read]:
-        """A slide that a table names: other rows of the table are not its business."""
-        before = self.writer.of_key(candidate.key)
+        Of one that a table names, the table's other rows are not its business.
+        """
         stamp = candidate.stamp
-        same = [
+        row = bool(stamp.row_sha256)
+        before = self.writer.of_key(candidate.key) if row else self.writer.of_origin(stamp.origin)
+        fresh = [
             (k.stamp.file, k.stamp.row_sha256 or stamp.row_sha256) == (stamp.file, stamp.row_sha256)
             for k in before.values()
         ]
-        if before and all(same) and not self.request.force_reread:
+        if before and all(fresh) and not self.request.force_reread:
             self.result.unchanged += sum(1 for k in before.values() if k.id)
             self.seen |= set(before)
             return []
@@ -301,6 +285,8 @@ class _Work:
         self.seen |= keys | {f.key for f in failed}
         self.writer.remove(k.id for key, k in before.items() if k.id and key not in keys)
         self.writer.fail(failed)
+        if not row:
+            self.search.origins.add(stored_path(stamp.origin, self.request.output))
         self._count(reads, bool(before))
         return reads
 

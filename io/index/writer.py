@@ -40,6 +40,9 @@ from mmtool.retrieval import FACTS
 _CHUNK = 500
 
 
+_KEYED = ("items", "failures")  # tables of what was seen, by its key
+
+
 @dataclass(frozen=True)
 class Known:
     """What the index holds of a key.
@@ -188,24 +191,20 @@ class IndexWriter:
                 "UNION ALL SELECT key, 0, path, origin FROM failures"
             ).fetchall()
 
-    def of_origin(self, origin: str) -> list[tuple[str, int, str]]:
-        """Key, id (0 of a failure) and stamp of what is known to come from a table or folder."""
-        stored = (stored_path(origin, self.folder),) * 2
-        with told_plainly(self.folder):
-            return self._link.execute(
-                "SELECT key, id, stamp FROM items WHERE origin = ? "
-                "UNION ALL SELECT key, 0, stamp FROM failures WHERE origin = ?",
-                stored,
-            ).fetchall()
+    def of_origin(self, origin: str) -> dict[str, Known]:
+        """What is known, committed, to come from a table or folder."""
+        return self._known_where("origin = ?", stored_path(origin, self.folder))
 
     def of_key(self, key: str) -> dict[str, Known]:
         """What is known, committed, of a key and of its parts: the key, ``#`` and more."""
         there = "key = ? OR (key >= ? AND key < ?)"
-        bound = (key, f"{key}#", f"{key}$") * 2  # behind # comes $
-        asked = f"SELECT key FROM items WHERE {there} UNION SELECT key FROM failures WHERE {there}"
+        return self._known_where(there, key, f"{key}#", f"{key}$")  # behind # comes $
+
+    def _known_where(self, condition: str, *bound: str) -> dict[str, Known]:
+        tables = " UNION ".join(f"SELECT key FROM {t} WHERE {condition}" for t in _KEYED)
         with told_plainly(self.folder):
-            rows = self._link.execute(asked, bound).fetchall()
-        return self.known([name for (name,) in rows])
+            rows = self._link.execute(tables, bound * len(_KEYED)).fetchall()
+        return self.known([key for (key,) in rows])
 
     def add(self, items: Iterable[NewItem]) -> None:
         """Take items; one of a key that is there replaces it."""

@@ -7,7 +7,6 @@ that is cut out is found where it was. With ``--split left`` on training cases t
 from __future__ import annotations
 
 import argparse
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 from mmtool.io.readers.captioned_images import read_grey
 from mmtool.models.encoders.joint import OwnJointEncoder, load_joint_encoder
 from mmtool.pipelines.evaluation.retrieve_measures import mid_ranks
+from mmtool.pipelines.retrieval_rerank import best_place
+from mmtool.pipelines.training.retrieve import learned_from
 from mmtool.pipelines.training.retrieve_data import Shown, shown_images
 from mmtool.retrieval import Picture
 
@@ -48,7 +49,8 @@ def images(data: Path, split: str) -> list[Shown]:
     shown = [i for i in shown_images(data, "dev" if split == "dev" else "train") if i.caption]
     if split == "dev":
         return shown
-    return [i for i in shown if zlib.crc32(i.case.encode()) % 12 == 0]  # as in training
+    learned = learned_from([image.case for image in shown])
+    return [image for image, used in zip(shown, learned, strict=True) if not used]
 
 
 def recall(
@@ -83,11 +85,7 @@ def found(encoder: OwnJointEncoder, pictures: list[Picture]) -> float:
         columns = slice(int(x * wide), int((x + _EDGE) * wide))
         part = replace(picture, pixels=picture.pixels[:, rows, columns])
         asked, whole = encoder.encode_pictures([part]), encoder.encode_pictures([picture])
-        products = asked.parts[0] @ whole.parts[0].T
-        best = products.argmax(1)
-        votes = np.zeros(products.shape[1])
-        np.add.at(votes, best, np.maximum(products[np.arange(len(best)), best], 0))
-        left, top, w, h = whole.places[0][int(votes.argmax())]
+        left, top, w, h = best_place(asked.parts[0] @ whole.parts[0].T, whole.places[0])
         hits.append(x <= left + w / 2 <= x + _EDGE and y <= top + h / 2 <= y + _EDGE)
     return float(np.mean(hits))
 

@@ -25,7 +25,6 @@ _VOLUMES = (".nii", ".mgh", ".mgz", ".nrrd", ".nhdr")
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _TEXTS = (".txt", ".md")
 _STRINGS = (*strings.SMILES_ENDINGS, *strings.SDF_ENDINGS, *strings.FASTA_ENDINGS)
-_SLIDES = tuple(e for e in slide.ENDINGS if not e.startswith(".tif"))
 _DICOM = (".dcm", ".dicom", ".ima", "")
 _ABOUT = ("readme", "license", "licence", "changelog", "contributing")
 _LOOK = 50
@@ -240,7 +239,7 @@ def endings_of(path: Path) -> str:
 
 def _how(ending: str) -> tuple[How, Kind] | None:
     """How a file is read by its ending, and its kind."""
-    if ending in _SLIDES:
+    if ending in slide.SLIDES:
         return "slide", "slide"
     if ending in picture.ENDINGS:
         return "picture", "image"

@@ -145,11 +145,21 @@ def read_lists(folder: Path, space: Space, record: Mapping[str, Any]) -> inverte
         OSError: Their file is absent.
         ValueError: Its bytes are others.
     """
-    path = lists_path(folder, space.name, str(record["sha256"]))
+    return inverted.load(whole_lists(folder, space.name, record), space.dim)
+
+
+def whole_lists(folder: Path, space: str, record: Mapping[str, Any]) -> Path:
+    """File of the lists of a space, whose bytes are as they were noted.
+
+    Raises:
+        OSError: It is absent.
+        ValueError: Its bytes are others.
+    """
+    path = lists_path(folder, space, str(record["sha256"]))
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != record["sha256"]:
             raise ValueError("damaged lists")
-    return inverted.load(path, space.dim)
+    return path
 
 
 def lists_path(folder: Path, space: str, sha256: str) -> Path:

@@ -16,7 +16,7 @@ from mmtool.io.limits import Limits
 from mmtool.io.readers import list_series, read_volume, sniff_volume
 from mmtool.io.readers.dicom_files import image_series, is_dicom, parse
 from mmtool.io.readers.picture import PictureReader, picture_of_volume, picture_reader
-from mmtool.io.readers.slide import ENDINGS, hash_slide, slide_reader
+from mmtool.io.readers.slide import SLIDES, hash_slide, slide_reader
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP
 from mmtool.pipelines.task import input_sha256
 from mmtool.reports import ImageKind, Instance
@@ -24,7 +24,6 @@ from mmtool.retrieval import Picture
 from mmtool.types import Volume
 
 _HINT = "give images of one study"
-_SLIDES = tuple(e for e in ENDINGS if not e.startswith(".tif"))  # a TIFF may be a plain picture
 _MOST_SERIES = 40  # of one folder
 _EVEN = 1.8  # thickest by thinnest spacing up to which a volume has no plane of its own
 _PLANES = ("axial", "coronal", "sagittal")
@@ -141,7 +140,7 @@ def _is_zip(path: Path) -> bool:
 def _see(
     path: Path, series: str | None, reader: PictureReader, limits: Limits, number: int
 ) -> Seen:
-    if path.suffix.lower() in _SLIDES and path.is_file():
+    if path.suffix.lower() in SLIDES and path.is_file():
         return _slide(path, limits, number)
     volume = _volume(path, series, limits)
     if volume is not None:

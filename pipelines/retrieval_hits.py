@@ -11,10 +11,10 @@ from mmtool.io.readers.picture_marks import likeness
 from mmtool.pipelines.indexing_duplicates import LIKENESS, MOST_BITS
 from mmtool.pipelines.retrieval_fusion import Fused, fuse, fused_ids
 from mmtool.pipelines.retrieval_query import Query
-from mmtool.pipelines.retrieval_rerank import LATE, Region, late_interaction
+from mmtool.pipelines.retrieval_rerank import LATE, late_interaction
 from mmtool.pipelines.retrieval_search import COSINE, PICTURES, Ranking, Searcher, Wanted
 from mmtool.pipelines.retrieval_strings import by_substructure, exact
-from mmtool.retrieval import Answer, Encoded, Hit, Item
+from mmtool.retrieval import Answer, Box, Encoded, Hit, Item
 
 SAME, ALIKE = "same bytes", "alike"
 _TOLD = {  # of scores that say something by themselves
@@ -59,7 +59,7 @@ def answer(searcher: Searcher, query: Query, asking: Asking) -> Answer:
     else:
         rankings = searcher.rankings(query, encoded, asking.wanted)
         rankings = exact(searcher.reader, query, rankings)
-    regions: Mapping[int, Region] = {}
+    regions: Mapping[int, Box] = {}
     if asking.rerank is not None:
         rankings, regions = _reranked(searcher, encoded, rankings)
     items = searcher.reader.items(list(fused_ids(rankings)))
@@ -78,7 +78,7 @@ def answer(searcher: Searcher, query: Query, asking: Asking) -> Answer:
 
 def _reranked(
     searcher: Searcher, encoded: Encoded | None, rankings: list[Ranking]
-) -> tuple[list[Ranking], Mapping[int, Region]]:
+) -> tuple[list[Ranking], Mapping[int, Box]]:
     order = list(fused_ids(rankings))
     late, regions = late_interaction(searcher.reader, encoded, rankings, order)
     return [*rankings, late], regions
@@ -126,7 +126,7 @@ def _hit(
     rank: int,
     found: Fused,
     copy: str,
-    region: Region | None,
+    region: Box | None,
     likely: Callable[[float], float | None] | None,
 ) -> Hit:
     cosine = found.scores.get(COSINE + "picture")
@@ -144,7 +144,7 @@ def _hit(
     )
 
 
-def _why(found: Fused, copy: str, region: Region | None) -> list[str]:
+def _why(found: Fused, copy: str, region: Box | None) -> list[str]:
     said = []
     if copy:
         said.append("the query itself" if copy == SAME else "looks like a copy of the query")
@@ -166,7 +166,7 @@ def _why(found: Fused, copy: str, region: Region | None) -> list[str]:
     return said
 
 
-def _share(region: Region) -> str:
+def _share(region: Box) -> str:
     return f"x {region[0] + region[2] / 2:.0%}, y {region[1] + region[3] / 2:.0%}"
 
 

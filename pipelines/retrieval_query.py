@@ -11,7 +11,7 @@ from mmtool.errors import InputError, UsageError
 from mmtool.io.limits import Limits
 from mmtool.io.readers.picture import ENDINGS, read_picture
 from mmtool.io.readers.picture_marks import dhash, thumbnail
-from mmtool.io.readers.slide import hash_slide, slide_reader
+from mmtool.io.readers.slide import SLIDES, hash_slide, slide_reader
 from mmtool.io.readers.strings import (
     FASTA_ENDINGS,
     SDF_ENDINGS,
@@ -24,8 +24,8 @@ from mmtool.io.readers.strings import (
 from mmtool.io.readers.text import read_text
 from mmtool.pipelines.retrieval_terms import Terms, read_terms
 from mmtool.pipelines.samplesheet import existing_path
-from mmtool.pipelines.slide_pictures import MPP, SLIDES, slide_region, whole_slide
-from mmtool.retrieval import Kind, Picture
+from mmtool.pipelines.slide_pictures import MPP, slide_region, whole_slide
+from mmtool.retrieval import Box, Kind, Picture
 
 AS = ("text", "molecule", "protein", "image", "substructure")
 _SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()\\/=#$%.:*]+")
@@ -41,8 +41,6 @@ _FILE_ENDINGS = (
 _TEXT_ENDINGS = (".txt", ".md", ".report")
 _HEAD = 4096
 _EXACT = 1024  # pixels of a side: larger pictures may have been averaged by the reader
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

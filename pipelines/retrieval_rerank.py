@@ -15,18 +15,16 @@ from numpy.typing import NDArray
 from mmtool.errors import UsageError
 from mmtool.io.index import IndexReader
 from mmtool.pipelines.retrieval_search import COSINE, Ranking
-from mmtool.retrieval import Encoded
+from mmtool.retrieval import Box, Encoded
 
 RERANKERS = ("filip",)
 LATE = "late"
 _MOST = 100  # hits that are ranked again
 
-Region = tuple[float, float, float, float]
-
 
 def late_interaction(
     reader: IndexReader, encoded: Encoded | None, rankings: list[Ranking], order: list[int]
-) -> tuple[Ranking, Mapping[int, Region]]:
+) -> tuple[Ranking, Mapping[int, Box]]:
     """Rank the foremost hits by their parts.
 
     Args:
@@ -48,7 +46,7 @@ def late_interaction(
         )
     query = np.asarray(encoded.parts[0], np.float32)
     scores: dict[int, float] = {}
-    regions: dict[int, Region] = {}
+    regions: dict[int, Box] = {}
     for space in ("picture", "text"):
         if not any(r.name == COSINE + space for r in rankings):
             continue
@@ -57,12 +55,12 @@ def late_interaction(
             products = query @ np.asarray(rows, np.float32).T
             scores[number] = float(products.max(axis=1).mean())
             if space == "picture":
-                regions[number] = _region(products, np.asarray(places, np.float32))
+                regions[number] = best_place(products, np.asarray(places, np.float32))
     best = dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
     return Ranking(LATE, best), regions
 
 
-def _region(products: NDArray[np.float32], places: NDArray[np.float32]) -> Region:
+def best_place(products: NDArray[np.float32], places: NDArray[np.float32]) -> Box:
     """Place of the patch that is the best of most parts of the query, weighed by how good it is."""
     votes = np.zeros(products.shape[1])
     best = products.argmax(axis=1)

@@ -15,10 +15,9 @@ from mmtool.pipelines.devices import set_threads
 from mmtool.pipelines.index_strings import space_of, string_encoders
 from mmtool.pipelines.neighbours import Neighbours
 from mmtool.pipelines.retrieval_query import Query
-from mmtool.retrieval import Encoded, JointEncoder, Kind, StringEncoder
+from mmtool.retrieval import KINDS, Encoded, JointEncoder, Kind, StringEncoder
 
 PICTURES: tuple[Kind, ...] = ("image", "volume", "slide")
-TO = ("image", "volume", "slide", "text", "molecule", "protein")
 WORDS = "bm25"
 COSINE = "cosine_"  # begins the names of searches by vectors
 DEPTH = 200  # hits of each search that are fused
@@ -63,7 +62,7 @@ class Wanted:
         if self.to == "text":
             return ()
         if self.to is not None:
-            return tuple(kind for kind in TO if kind == self.to)  # type: ignore[misc]
+            return tuple(kind for kind in KINDS if kind == self.to)
         if query in PICTURES:
             return PICTURES
         return () if query == "text" else (query,)

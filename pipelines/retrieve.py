@@ -18,11 +18,11 @@ from mmtool.io.writers.hits_html import write_hits_html
 from mmtool.pipelines.retrieval_hits import Asking, answer, check_rerank
 from mmtool.pipelines.retrieval_query import AS, Query, parse_roi, read_query
 from mmtool.pipelines.retrieval_rerank import RERANKERS
-from mmtool.pipelines.retrieval_search import TO, Searcher, Wanted
+from mmtool.pipelines.retrieval_search import Searcher, Wanted
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.staging import home_of
 from mmtool.pipelines.task import ItemResult
-from mmtool.retrieval import Answer
+from mmtool.retrieval import KINDS, Answer
 
 COLUMNS = ("to", "filter", "k", "roi", "series", "as")  # that a row of a sample sheet may set
 _BEST = 5  # hits that the summary names
@@ -68,7 +68,7 @@ class RetrieveOptions:
         Raises:
             UsageError: It does not.
         """
-        for name, value, known in (("--to", self.to, TO), ("--as", self.taken_as, AS)):
+        for name, value, known in (("--to", self.to, KINDS), ("--as", self.taken_as, AS)):
             if value is not None and value not in known:
                 raise UsageError(f"{name} {value}: not known", f"one of {', '.join(known)}")
         if not 1 <= self.k <= _MOST:

@@ -6,17 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.errors import UsageError
-from mmtool.io.readers.slide import ENDINGS, Slide
+from mmtool.io.readers.slide import Slide
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP
-from mmtool.retrieval import Picture
+from mmtool.retrieval import Box, Picture
 
-SLIDES = tuple(e for e in ENDINGS if not e.startswith(".tif"))  # a TIFF may be a plain picture
 MPP = 0.5  # µm a pixel of a slide that doesn't say it
 TILE_PIXELS = 256  # along an edge of a region
 _OVERVIEW = 1024  # pixels of its longer side
 _FEWEST = 16  # pixels of a region
-
-Box = tuple[float, float, float, float]
 
 
 def overview_picture(overview: NDArray[np.uint8]) -> Picture:

@@ -19,6 +19,7 @@ from mmtool.io.readers.decoding_child import DecodingChild
 
 # Pictures beside slides are mostly thumbnails of them: .png and .jpg have to be named themselves.
 ENDINGS = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs")
+SLIDES = tuple(e for e in ENDINGS if not e.startswith(".tif"))  # a TIFF may be a plain picture
 _CHILD = "mmtool.io.readers.slide_decode"
 _PLAUSIBLE = (0.05, 10.0)  # µm a pixel; a TIFF made for print says 353
 _SQUARE = 1.05  # ratio of both sides of a pixel

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from mmtool.io.atomic import replace_into
 from mmtool.io.writers.hits import from_folder
 from mmtool.io.writers.molecule_drawing import molecule_svg
-from mmtool.retrieval import FACTS, Answer, Hit
+from mmtool.retrieval import FACTS, Answer, Box, Hit
 
 _SHORT = 220  # letters of an item's words that are shown at once
 _LETTERS = 240  # of a protein
@@ -113,7 +113,7 @@ def _shown(hit: Hit) -> str:
     return ""
 
 
-def _image(jpeg: bytes, words: str, region: tuple[float, float, float, float] | None = None) -> str:
+def _image(jpeg: bytes, words: str, region: Box | None = None) -> str:
     data = base64.b64encode(jpeg).decode("ascii")
     box = ""
     if region is not None:

@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 
 from mmtool.errors import UsageError
+from mmtool.models.encoders.planes import even_planes
 from mmtool.retrieval import Encoded, Kind, Picture
 
 _SIZE, _FINE = 160, 256  # pixels of a side, for edges and for texture
@@ -76,9 +77,7 @@ class BlocksTexture:
         raise UsageError("the encoder 'blocks' reads no words", "choose another by --model")
 
     def _one(self, picture: Picture) -> NDArray[np.float32]:
-        deep = picture.pixels.shape[0]
-        chosen = np.unique(np.linspace(0, deep - 1, min(deep, _SLICES)).round().astype(int))
-        planes = picture.pixels[chosen]
+        planes = even_planes(picture, _SLICES)
         grey = planes.mean(-1) if picture.colour else planes
         rows = [
             _vector(small, fine)

@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 
 from mmtool.errors import UsageError
+from mmtool.models.encoders.planes import even_planes
 from mmtool.retrieval import Encoded, Kind, Picture
 
 _SIZE = 160
@@ -51,9 +52,7 @@ class HistogramGradients:
         raise UsageError("the encoder 'hog' reads no words", "choose another by --model")
 
     def _one(self, picture: Picture) -> NDArray[np.float32]:
-        deep = picture.pixels.shape[0]
-        chosen = np.unique(np.linspace(0, deep - 1, min(deep, _SLICES)).round().astype(int))
-        planes = picture.pixels[chosen]
+        planes = even_planes(picture, _SLICES)
         grey = planes.mean(-1) if picture.colour else planes
         small = F.interpolate(
             torch.from_numpy(np.ascontiguousarray(grey, np.float32))[:, None],

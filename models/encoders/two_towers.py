@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmtool.errors import ModelError
+from mmtool.models.encoders.planes import even_planes
 from mmtool.models.files import hash_file, read_json_object
 from mmtool.retrieval import Encoded, Kind, Picture
 
@@ -104,9 +105,7 @@ def _size(value: Any) -> tuple[tuple[int, int] | None, int | None]:
 
 def prepared(picture: Picture, how: Preparation) -> Tensor:
     """(S, 3, H, W) float32: up to eight slices of a picture."""
-    deep = picture.pixels.shape[0]
-    chosen = np.unique(np.linspace(0, deep - 1, min(deep, how.slices)).round().astype(int))
-    return torch.stack([_slice(picture.pixels[k], how) for k in chosen])
+    return torch.stack([_slice(plane, how) for plane in even_planes(picture, how.slices)])
 
 
 def _slice(plane: NDArray[np.float32], how: Preparation) -> Tensor:

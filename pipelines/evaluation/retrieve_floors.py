@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmtool.models.encoders.picture_net import CELL, oriented
+from mmtool.models.encoders.fixed_side import counted
 from mmtool.models.linear_probe import ridge
 
 Floats = NDArray[np.float64]
@@ -26,18 +26,8 @@ _COMPONENTS, _TOPICS, _PENALTY = 256, 128, 10.0
 
 def gradient_features(grey: NDArray[np.uint8]) -> Floats:
     """(N, F) of (N, edge, edge)."""
-    rows = []
-    for part in np.array_split(grey, max(1, len(grey) // 64)):
-        pixels = torch.from_numpy(part).float() / 255
-        maps = oriented(pixels)[:, CELL * CELL :]
-        pool = torch.nn.functional.avg_pool2d
-        fine, coarse = pool(maps, 4).flatten(1), pool(maps, 8).flatten(1)
-        means = pool(pixels[:, None], pixels.shape[-1] // 8).flatten(1)
-        levels = [
-            ((pixels >= k / 16) & (pixels < (k + 1) / 16 + (k == 15))).float().mean((1, 2))
-            for k in range(16)
-        ]
-        rows.append(torch.cat([fine, coarse, means, torch.stack(levels, 1)], 1).numpy())
+    parts = np.array_split(grey, max(1, len(grey) // 64))
+    rows = [counted(torch.from_numpy(part).float() / 255).numpy() for part in parts]
     return np.concatenate(rows).astype(np.float64)
 
 

@@ -66,7 +66,7 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     settings = InputSettings()
     images = shown_images(options.data, "train")
     grey = squares(images, settings, options.out / f"train-{settings.size}.npy")
-    kept = _kept([i.case for i in images])
+    kept = learned_from([i.case for i in images])
     learned = [i for i, k in zip(images, kept, strict=True) if k]
     left = [i for i, k in zip(images, kept, strict=True) if not k]
     pairs = text_pairs(options.data)
@@ -112,7 +112,7 @@ def _write_weights(net: JointNet, folder: Path) -> None:
     save_file(state, folder / "model.safetensors")
 
 
-def _kept(cases: Sequence[str]) -> NDArray[np.bool_]:
+def learned_from(cases: Sequence[str]) -> NDArray[np.bool_]:
     """(N,) which images are learned from: all but those of one case in twelve, by its name."""
     numbers = np.array([zlib.crc32(case.encode()) for case in cases])
     kept: NDArray[np.bool_] = numbers % _HELD_OUT != 0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Kind = Literal["image", "volume", "slide", "text", "molecule", "protein"]
 KINDS: tuple[Kind, ...] = ("image", "volume", "slide", "text", "molecule", "protein")
 
+Box = tuple[float, float, float, float]  # x, y, width, height
+
 # Columns of the index that a filter may name, beside the kind.
 FACTS = ("modality", "plane", "anatomy", "sex", "age", "date", "source")
 
@@ -193,7 +195,7 @@ class Hit:
     similarity: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     why: tuple[str, ...] = ()
-    region: tuple[float, float, float, float] | None = None
+    region: Box | None = None
     matched: tuple[str, ...] = ()
     copy: str = ""
 

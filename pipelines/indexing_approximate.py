@@ -109,7 +109,7 @@ def _measure(
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(alive, min(_QUERIES, len(alive)), replace=False))
     queries = gather(blocks, rows)
-    truth, _ = exact.search(ids, blocks, queries, _K + 1)
+    truth, _ = exact.search(exact.Rows(ids, blocks), queries, _K + 1)
     probes, recall = _PROBES[0], 0.0
     for probes in _PROBES:
         recall = float(

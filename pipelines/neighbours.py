@@ -27,8 +27,7 @@ Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 class _Open:
     """Vectors of a space, ready to be searched."""
 
-    ids: NDArray[np.int64]  # (n,), 0 where the item is gone
-    blocks: tuple[NDArray[np.float32], ...]
+    rows: exact.Rows  # id 0 where the item is gone
     lists: inverted.Inverted | None = None
     probes: int = 0
     fresh: NDArray[np.bool_] | None = None  # (n,) rows that came after the lists
@@ -36,15 +35,16 @@ class _Open:
     @cached_property
     def alive(self) -> NDArray[np.bool_]:
         """(largest id + 1,) ids that are there."""
-        table = np.zeros(int(self.ids.max(initial=0)) + 1, np.bool_)
-        table[self.ids] = True
+        ids = self.rows.ids
+        table = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
+        table[ids] = True
         table[0] = False
         return table
 
     @cached_property
     def gone(self) -> bool:
         """Whether an item of some row is gone."""
-        return not self.ids.all()
+        return self.rows.share < 1
 
     @cached_property
     def extended(self) -> bool:
@@ -54,8 +54,8 @@ class _Open:
     @cached_property
     def order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ids in ascending order, and their rows."""
-        rows = np.argsort(self.ids, kind="stable")
-        return self.ids[rows], rows
+        rows = np.argsort(self.rows.ids, kind="stable")
+        return self.rows.ids[rows], rows
 
 
 class Neighbours:
@@ -103,10 +103,10 @@ class Neighbours:
         if opened is None:
             opened = self._opened[space] = self._open(space)
         table = None if allowed is None else _table(opened.alive, allowed)
-        left = 1.0 if table is None else np.count_nonzero(table) / max(1, len(opened.ids))
+        left = 1.0 if table is None else np.count_nonzero(table) / max(1, len(opened.rows.ids))
         if opened.lists is None or left * _SPARSE < 1 or not np.isfinite(queries).all():
-            marks = None if table is None else table[opened.ids]
-            return exact.search(opened.ids, opened.blocks, queries, k, marks)
+            marks = None if table is None else table[opened.rows.ids]
+            return exact.search(opened.rows, queries, k, marks)
         answers = [
             _by_lists(opened, queries[q : q + 1], k, table, left) for q in range(len(queries))
         ]
@@ -116,10 +116,11 @@ class Neighbours:
 
     def _open(self, space: str) -> _Open:
         ids, blocks = self._reader.vectors(space)
+        rows = exact.Rows(ids, blocks)
         told = self._reader.spaces()[space]
         record = told.measured.get(MEASURED)
         if not isinstance(record, dict):
-            return _Open(ids, blocks)
+            return _Open(rows)
         try:
             lists = read_lists(self._reader.folder, told, record)
             probes, last = int(record["probes"]), int(record["up_to"])
@@ -128,14 +129,14 @@ class Neighbours:
                 f"the approximate lists of '{space}' are damaged and were not used; "
                 "the next 'mmtool index' makes them anew"
             )
-            return _Open(ids, blocks)
+            return _Open(rows)
         if lists is None:
             self.notes.append(
                 f"the approximate lists of '{space}' need FAISS and were not used: "
                 "pip install 'mmtool[ann]'"
             )
-            return _Open(ids, blocks)
-        return _Open(ids, blocks, lists, probes, ids > last)
+            return _Open(rows)
+        return _Open(rows, lists, probes, ids > last)
 
 
 def read_lists(folder: Path, space: Space, record: Mapping[str, Any]) -> inverted.Inverted | None:
@@ -190,14 +191,16 @@ def _by_lists(
     near = near[may[np.minimum(near, len(may) - 1)] & (near < len(may))]
     ids, rows = opened.order
     chosen = np.sort(rows[np.searchsorted(ids, near)])
-    found, scores = exact.score_again(opened.ids[chosen], gather(opened.blocks, chosen), query, k)
+    found, scores = exact.score_again(
+        opened.rows.ids[chosen], gather(opened.rows.blocks, chosen), query, k
+    )
     if opened.extended:
-        marks = opened.fresh if table is None else opened.fresh & table[opened.ids]
-        others, theirs = exact.search(opened.ids, opened.blocks, query, k, marks)
+        marks = opened.fresh if table is None else opened.fresh & table[opened.rows.ids]
+        others, theirs = exact.search(opened.rows, query, k, marks)
         found, scores = _best((found, scores), (others, theirs), k)
     if not found[0, -1] and np.count_nonzero(may) > np.count_nonzero(found):
         # The lists that were read hold too few that the filter leaves.
-        return exact.search(opened.ids, opened.blocks, query, k, may[opened.ids])
+        return exact.search(opened.rows, query, k, may[opened.rows.ids])
     return found, scores
 
 

@@ -8,8 +8,10 @@ tie exactly; nor does it depend on whether FAISS is there, which makes a few que
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,47 @@ _GROWTH = 8  # from chunk to chunk: threads of BLAS are called together as seldo
 _MOST = 262_144  # rows of a chunk
 _QUERIES = 128  # at a time
 _SCORES = 1 << 22  # at a time: 16 MiB
+_EPSILON = float(np.finfo(np.float32).eps)
 _LOWEST = np.finfo(np.float32).min
 _FEW = 4  # queries that are asked one by one, where that is faster than together
 _SPARSE = 8  # below one allowed row in so many, the allowed rows are picked first
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Vectors to be searched, with what is asked of them once for all queries.
+
+    Attributes:
+        ids: (n,) of the rows; a row of id 0 is never found.
+        blocks: (m, dim) each, n rows together, of length 1 at most; may be memory-mapped. Rows
+            with NaN are never found.
+
+    Raises:
+        ValueError: Shapes that don't fit together.
+    """
+
+    ids: NDArray[np.int64]
+    blocks: Sequence[NDArray[np.float32]]
+
+    def __post_init__(self) -> None:
+        # Slices of a memory map are slow to make; those of a plain view of it are not.
+        object.__setattr__(self, "blocks", tuple(np.asarray(block) for block in self.blocks))
+        if any(b.ndim != 2 or b.shape[1] != self.blocks[0].shape[1] for b in self.blocks):
+            raise ValueError("vectors differ in their length")
+        if self.ids.shape != (sum(len(block) for block in self.blocks),):
+            raise ValueError("not as many ids as vectors")
+
+    @cached_property
+    def alive(self) -> NDArray[np.bool_]:
+        """(n,) rows that may be found."""
+        return np.not_equal(self.ids, 0)
+
+    @cached_property
+    def share(self) -> float:
+        """Of rows that may be found."""
+        return _share(self.alive)
 
 
 @dataclass(frozen=True)
@@ -36,8 +74,7 @@ class _Chunk:
 
 
 def search(
-    ids: NDArray[np.int64],
-    blocks: Sequence[NDArray[np.float32]],
+    rows: Rows,
     queries: NDArray[np.float32],
     k: int,
     allowed: NDArray[np.bool_] | None = None,
@@ -45,9 +82,7 @@ def search(
     """Find the k nearest vectors of each query by inner product.
 
     Args:
-        ids: (n,) of the rows; a row of id 0 is never found.
-        blocks: (m, dim) each, n rows together, of length 1 at most; may be memory-mapped. Rows
-            with NaN are never found.
+        rows: Vectors.
         queries: (Q, dim), finite.
         k: Most hits of a query.
         allowed: (n,) whether a row may be found; all when None.
@@ -59,15 +94,18 @@ def search(
     Raises:
         ValueError: Shapes that don't fit together, k < 1, or a query that isn't finite.
     """
-    _check(ids, blocks, queries, k, allowed)
-    alive = ids != 0 if allowed is None else (ids != 0) & allowed
-    if 0 < len(queries) <= _FEW and np.count_nonzero(alive) * _SPARSE >= len(alive):
-        if len(queries) == 1:
-            return _search_one(ids, blocks, queries, k, alive)
-        each = [_search_one(ids, blocks, queries[q : q + 1], k, alive) for q in range(len(queries))]
+    _check(rows, queries, k, allowed)
+    alive = rows.alive if allowed is None else rows.alive & allowed
+    share = rows.share if allowed is None else _share(alive)
+    if len(queries) == 1 and share * _SPARSE >= 1:
+        return _search_one(rows, queries, k, alive, share == 1)
+    if 0 < len(queries) <= _FEW and share * _SPARSE >= 1:
+        each = [
+            _search_one(rows, queries[q : q + 1], k, alive, share == 1) for q in range(len(queries))
+        ]
         return np.concatenate([a[0] for a in each]), np.concatenate([a[1] for a in each])
     answers = [
-        _search_some(ids, blocks, queries[start : start + _QUERIES], k, alive)
+        _search_some(rows, queries[start : start + _QUERIES], k, alive)
         for start in range(0, len(queries), _QUERIES)
     ]
     if not answers:
@@ -75,38 +113,34 @@ def search(
     return np.concatenate([a[0] for a in answers]), np.concatenate([a[1] for a in answers])
 
 
+def _share(alive: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(alive)) / max(1, len(alive))
+
+
 def _check(
-    ids: NDArray[np.int64],
-    blocks: Sequence[NDArray[np.float32]],
-    queries: NDArray[np.float32],
-    k: int,
-    allowed: NDArray[np.bool_] | None,
+    rows: Rows, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
 ) -> None:
     if k < 1:
         raise ValueError(f"k is {k}; it must be 1 at least")
-    if queries.ndim != 2 or any(b.ndim != 2 or b.shape[1] != queries.shape[1] for b in blocks):
+    if queries.ndim != 2 or (rows.blocks and rows.blocks[0].shape[1] != queries.shape[1]):
         raise ValueError("queries and vectors differ in their length")
-    rows = sum(len(block) for block in blocks)
-    if ids.shape != (rows,) or (allowed is not None and allowed.shape != (rows,)):
-        raise ValueError(f"{rows} vectors, but not as many ids or marks")
-    if not np.isfinite(queries).all():
+    if allowed is not None and allowed.shape != rows.ids.shape:
+        raise ValueError("not as many marks as vectors")
+    # The sum of squares is quicker, but may overflow.
+    if not math.isfinite(np.vdot(queries, queries)) and not np.isfinite(queries).all():
         raise ValueError("a query is not finite")
 
 
 def _search_one(
-    ids: NDArray[np.int64],
-    blocks: Sequence[NDArray[np.float32]],
-    query: NDArray[np.float32],
-    k: int,
-    alive: NDArray[np.bool_],
+    rows: Rows, query: NDArray[np.float32], k: int, alive: NDArray[np.bool_], every: bool
 ) -> Found:
     query = np.ascontiguousarray(query, np.float32)
-    margin = 2 * float(_margins(query)[0])
-    found = scan(blocks, query, k, alive, margin)
+    margin = 2 * _margin(len(query[0]), math.sqrt(np.vdot(query, query)))
+    found = scan(rows.blocks, query, k, None if every else alive, margin)
     if found is None:
-        return _search_some(ids, blocks, query, k, alive)
-    rows, vectors = found
-    return score_again(ids[rows], vectors, query, k)
+        return _search_some(rows, query, k, alive)
+    places, vectors = found
+    return score_again(rows.ids[places], vectors, query, k)
 
 
 def score_again(
@@ -127,40 +161,41 @@ def score_again(
         (1, k) ids and scores as of `search`.
     """
     # Not by BLAS: a sum along a row is the same wherever the row lies.
-    exact = (vectors * query[0].astype(np.float64)).sum(axis=1).astype(np.float32)
+    exact = np.add.reduce(vectors * query[0].astype(np.float64), 1).astype(np.float32)
     order = np.lexsort((ids, -exact))[:k]
+    if len(order) == k:
+        return ids[order][None], exact[order][None]
     out_ids, out = np.zeros((1, k), np.int64), np.full((1, k), -np.inf, np.float32)
     out_ids[0, : len(order)], out[0, : len(order)] = ids[order], exact[order]
     return out_ids, out
 
 
-def _margins(queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(Q,) twice what a float32 sum of dim products with a vector of length 1 can be off."""
-    eps = np.finfo(np.float32).eps
-    return np.asarray(
-        2 * queries.shape[1] * eps * np.sqrt((queries * queries).sum(axis=1)), np.float32
-    )
+def _margin(dim: int, length: float) -> float:
+    """Twice what a float32 sum of dim products of that vector and one of length 1 can be off."""
+    return 2 * dim * _EPSILON * length
 
 
 def _search_some(
-    ids: NDArray[np.int64],
-    blocks: Sequence[NDArray[np.float32]],
+    rows: Rows,
     queries: NDArray[np.float32],
     k: int,
     alive: NDArray[np.bool_],
 ) -> Found:
     queries = np.ascontiguousarray(queries, np.float32)
-    margin = _margins(queries)
+    lengths = np.sqrt((queries * queries).sum(axis=1))
+    margin = [_margin(queries.shape[1], length) for length in lengths.tolist()]
     best_ids = np.zeros((len(queries), k), np.int64)
     best = np.full((len(queries), k), -np.inf, np.float32)
-    for chunk in _chunks(ids, blocks, alive, min(_MOST, _SCORES // len(queries))):
+    for chunk in _chunks(rows, alive, min(_MOST, _SCORES // len(queries))):
         scores = _products(queries, chunk)
-        least = np.maximum(best[:, -1] - margin, _LOWEST)  # -inf is what must not be found
+        least = np.maximum(
+            best[:, -1] - np.array(margin, np.float32), _LOWEST
+        )  # -inf is what must not be found
         at = np.flatnonzero(scores >= least[:, None].astype(np.float32))
-        of, rows = np.divmod(at, scores.shape[1])
+        of, places = np.divmod(at, scores.shape[1])
         ends = np.searchsorted(of, np.arange(len(queries) + 1))
         for q in np.flatnonzero(np.diff(ends)):
-            found = rows[ends[q] : ends[q + 1]]
+            found = places[ends[q] : ends[q + 1]]
             if len(found) > k:
                 found = _foremost(found, scores[q], k, 2 * margin[q])
             # Not by BLAS: a sum along a row is the same wherever the row lies.
@@ -169,24 +204,19 @@ def _search_some(
     return best_ids, best
 
 
-def _chunks(
-    ids: NDArray[np.int64],
-    blocks: Sequence[NDArray[np.float32]],
-    alive: NDArray[np.bool_],
-    most: int,
-) -> Iterator[_Chunk]:
+def _chunks(rows: Rows, alive: NDArray[np.bool_], most: int) -> Iterator[_Chunk]:
     sparse = np.count_nonzero(alive) * _SPARSE < len(alive)
     first, size = 0, _FIRST
-    for block in blocks:
+    for block in rows.blocks:
         start = 0
         while start < len(block):
-            rows = np.asarray(block[start : start + size])
-            here = slice(first + start, first + start + len(rows))
+            some = block[start : start + size]
+            here = slice(first + start, first + start + len(some))
             living = alive[here]
             if not sparse:
-                yield _Chunk(ids[here], rows, np.flatnonzero(~living))
+                yield _Chunk(rows.ids[here], some, np.flatnonzero(~living))
             elif living.any():
-                yield _Chunk(ids[here][living], rows[living], np.zeros(0, np.int64))
+                yield _Chunk(rows.ids[here][living], some[living], np.zeros(0, np.int64))
             start += size
             size = min(size * _GROWTH, most)
         first += len(block)

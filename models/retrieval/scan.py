@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SPARE = 8  # rows beyond k: they show whether others are near enough to be looked at
+_SPARE = 4  # rows beyond k: they show whether others are near enough to be looked at
 
 
 @lru_cache(maxsize=1)
@@ -30,7 +30,7 @@ def scan(
     blocks: Sequence[NDArray[np.float32]],
     query: NDArray[np.float32],
     k: int,
-    alive: NDArray[np.bool_],
+    alive: NDArray[np.bool_] | None,
     margin: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
     """Rows that can be among the k nearest.
@@ -39,7 +39,7 @@ def scan(
         blocks: (m, dim) each, n rows together.
         query: (1, dim).
         k: Rows that are wanted.
-        alive: (n,) rows that may be found.
+        alive: (n,) rows that may be found; all when None.
         margin: By how much two scores may change places when they are computed exactly.
 
     Returns:
@@ -49,31 +49,32 @@ def scan(
     faiss = faiss_library()
     if faiss is None or not all(b.flags.c_contiguous and b.dtype == np.float32 for b in blocks):
         return None
-    every = bool(alive.all())
     wanted = k + _SPARE
-    rows, scores, passed = [], [], -np.inf
-    for start, block in _placed(blocks):
-        marks = None if every else alive[start : start + len(block)]
-        near, found = _nearest(faiss, query, block, min(wanted, len(block)), marks)
-        if len(found) == wanted:
-            passed = max(passed, float(near[-1]))
-        rows.append(found + start if start else found)
-        scores.append(near)
-    if not rows:
+    found = [
+        (start, *_nearest(faiss, query, block, wanted, _part(alive, start, len(block))))
+        for start, block in _placed(blocks)
+    ]
+    if not found:
         return None
-    if len(rows) == 1:
-        all_rows, all_scores = rows[0], scores[0]  # best first
-    else:
-        all_rows, all_scores = np.concatenate(rows), np.concatenate(scores)
-        best = np.argsort(-all_scores)
-        all_rows, all_scores = all_rows[best], all_scores[best]
-    if len(all_rows) > k:
-        cut = all_scores[k - 1] - margin
+    passed = max(near.item(-1) if len(near) == wanted else -np.inf for _, near, _ in found)
+    _, scores, rows = found[0]  # best first
+    if len(found) > 1:
+        scores = np.concatenate([near for _, near, _ in found])
+        rows = np.concatenate([start + some for start, _, some in found])
+        best = np.argsort(-scores)
+        scores, rows = scores[best], rows[best]
+    if len(rows) > k:
+        cut = scores.item(k - 1) - margin
         if passed >= cut:
             return None
-        all_rows = all_rows[: np.count_nonzero(all_scores >= cut)]
-    all_rows.sort()
-    return all_rows, gather(blocks, all_rows)
+        near = k if scores.item(k) < cut else np.count_nonzero(scores >= cut)
+        rows = rows[:near]
+    rows.sort()
+    return rows, gather(blocks, rows)
+
+
+def _part(alive: NDArray[np.bool_] | None, start: int, size: int) -> NDArray[np.bool_] | None:
+    return None if alive is None else alive[start : start + size]
 
 
 def gather(blocks: Sequence[NDArray[np.float32]], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -94,7 +95,7 @@ def _placed(
     start = 0
     for block in blocks:
         if len(block):
-            yield start, np.asarray(block)
+            yield start, block
         start += len(block)
 
 
@@ -106,7 +107,7 @@ def _nearest(
     marks: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Scores and rows of one block, best first; fewer than k where no more may be found."""
-    pointer = faiss.swig_ptr
+    pointer, k = faiss.swig_ptr, min(k, len(block))
     scores, rows = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
     asked = (pointer(query), pointer(block), block.shape[1], 1, len(block), k)
     if marks is None:

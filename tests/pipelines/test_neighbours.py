@@ -72,7 +72,7 @@ def agreement(folder: Path, seed: int, allowed: NDArray[np.int64] | None = None)
         assert not near.notes
         ids, blocks = reader.vectors("picture")
         marks = None if allowed is None else np.isin(ids, allowed)
-        truth, best = exact.search(ids, blocks, queries, 10, marks)
+        truth, best = exact.search(exact.Rows(ids, blocks), queries, 10, marks)
     same = [np.isin(f, t) for f, t in zip(found, truth, strict=True)]
     for row in range(len(queries)):
         kept = np.isin(truth[row], found[row])
@@ -166,7 +166,9 @@ def test_damaged_lists_are_told_and_made_anew(index: Path, harm: str) -> None:
         near = Neighbours(reader)
         found, _ = near.nearest("picture", vectors(3, 9), 10)
         ids, blocks = reader.vectors("picture")
-    np.testing.assert_array_equal(found, exact.search(ids, blocks, vectors(3, 9), 10)[0])
+    np.testing.assert_array_equal(
+        found, exact.search(exact.Rows(ids, blocks), vectors(3, 9), 10)[0]
+    )
     assert "damaged" in near.notes[0]
     assert refresh(index) == ["picture"]
     assert agreement(index, 9) > 0.97
@@ -183,4 +185,6 @@ def test_without_faiss(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         found, _ = near.nearest("picture", vectors(1, 9), 10)
         assert "mmtool[ann]" in near.notes[0]
         ids, blocks = reader.vectors("picture")
-        np.testing.assert_array_equal(found, exact.search(ids, blocks, vectors(1, 9), 10)[0])
+        np.testing.assert_array_equal(
+            found, exact.search(exact.Rows(ids, blocks), vectors(1, 9), 10)[0]
+        )

@@ -57,7 +57,7 @@ def test_a_server_follows_the_index(tmp_path: Path, place: str, rows: int) -> No
         for allowed in (None, ids[ids % 3 == 1], ids[:0]):
             marks = None if allowed is None else np.isin(ids, allowed)
             found, scores = near.nearest("picture", queries, 10, allowed)
-            truth, best = exact.search(ids, blocks, queries, 10, marks)
+            truth, best = exact.search(exact.Rows(ids, blocks), queries, 10, marks)
             np.testing.assert_array_equal(found, truth)
             np.testing.assert_allclose(scores, best, atol=1e-5)
         with pytest.raises(UsageError, match="no vectors of"):

@@ -55,8 +55,10 @@ def test_equals_sorting(seed: int, rows: int, k: int, chunk: int) -> None:
     allowed = rng.random(rows) < rng.choice([0.05, 0.5, 1.0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact, "_FIRST", chunk)
-        found, scores = exact.search(ids, blocks, queries, k, allowed)
-        one_by_one = [exact.search(ids, [vectors], q[None], k, allowed) for q in queries]
+        found, scores = exact.search(exact.Rows(ids, blocks), queries, k, allowed)
+        one_by_one = [
+            exact.search(exact.Rows(ids, [vectors]), q[None], k, allowed) for q in queries
+        ]
     wanted = by_sorting(ids, vectors, queries, k, allowed & (ids != 0))
     assert [[i for i in row if i] for row in found.tolist()] == wanted
     assert (np.isneginf(scores) == (found == 0)).all()
@@ -71,7 +73,7 @@ def test_equal_vectors_tie_by_id_at_any_place() -> None:
     places = rng.choice(40_000, 25, replace=False)
     vectors[places] = vectors[0]
     ids = np.arange(40_000, 0, -1)
-    found, scores = exact.search(ids, [vectors], vectors[:1], 10)
+    found, scores = exact.search(exact.Rows(ids, [vectors]), vectors[:1], 10)
     same = np.sort(ids[np.union1d(places, 0)])
     np.testing.assert_array_equal(found[0], same[:10])
     assert (scores == scores[0, 0]).all()
@@ -83,8 +85,8 @@ def test_memory_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", vectors)
     mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
     ids = np.arange(1, 501)
-    a = exact.search(ids, [mapped], vectors[:4], 5)
-    b = exact.search(ids, [vectors[:100], vectors[100:]], vectors[:4], 5)
+    a = exact.search(exact.Rows(ids, [mapped]), vectors[:4], 5)
+    b = exact.search(exact.Rows(ids, [vectors[:100], vectors[100:]]), vectors[:4], 5)
     np.testing.assert_array_equal(a[0], b[0])
     assert a[0][:, 0].tolist() == [1, 2, 3, 4]
 
@@ -93,11 +95,11 @@ def test_nan_rows_and_empty_sets_find_nothing() -> None:
     vectors = np.full((4, 2), np.nan, np.float32)
     vectors[2] = [1, 0]
     query = np.array([[1, 0]], np.float32)
-    found, _ = exact.search(np.arange(1, 5), [vectors], query, 2)
+    found, _ = exact.search(exact.Rows(np.arange(1, 5), [vectors]), query, 2)
     assert found.tolist() == [[3, 0]]
     none = np.zeros(0, np.int64)
-    assert exact.search(none, [], query, 2)[0].tolist() == [[0, 0]]
-    assert exact.search(np.arange(1, 5), [vectors], query[:0], 2)[0].shape == (0, 2)
+    assert exact.search(exact.Rows(none, []), query, 2)[0].tolist() == [[0, 0]]
+    assert exact.search(exact.Rows(np.arange(1, 5), [vectors]), query[:0], 2)[0].shape == (0, 2)
 
 
 @pytest.mark.parametrize("case", ["k", "dim", "ids", "allowed", "nan"])
@@ -116,4 +118,4 @@ def test_refuses(case: str) -> None:
         case _:
             query = query * np.nan
     with pytest.raises(ValueError, match=r"\w"):
-        exact.search(ids, blocks, query, k, allowed)
+        exact.search(exact.Rows(ids, blocks), query, k, allowed)

@@ -1,5 +1,5 @@
 """The default model of ``mmtool tcr-bind``: how much denser are known binders around a receptor
-than receptors in general, chain by chain.
+than receptors in general, chain by chain, and what letters set them apart.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mmtool.models.tcr.density import (
     log_ratio,
     squared_distances,
 )
+from mmtool.models.tcr.motif import Motifs
 from mmtool.models.tcr.reference import unpack
 from mmtool.pipelines.binding_model import BindingModel
 from mmtool.receptors import Binder, BindingScores, Receptor
@@ -62,6 +63,8 @@ class _Known:
         epitope: Chain -> (R,) long, below E.
         binder: Chain -> (R,) long, below B.
         count: Chain -> (E,) how many of the epitope's binders have it.
+        heads: Chain -> (R, E) and (E,) of its motifs.
+        told: Chain -> (E,) whether the epitope has a motif.
     """
 
     places: Tensor
@@ -70,28 +73,49 @@ class _Known:
     epitope: dict[str, Tensor]
     binder: dict[str, Tensor]
     count: dict[str, Tensor]
+    heads: dict[str, tuple[Tensor, Tensor]]
+    told: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """N receptors by the chains they have.
+
+    Attributes:
+        points: Chain -> (N, D).
+        density: Chain -> (N,) of receptors in general.
+        motifs: Chain -> (N, R) on the axes of the motifs.
+    """
+
+    points: dict[str, Tensor]
+    density: dict[str, Tensor]
+    motifs: dict[str, Tensor]
 
 
 @dataclass
 class KernelRatio:
     """Log ratio of two kernel densities for each chain, added up and calibrated.
 
-    A receptor with one chain is scored by that one. The rows don't know of each other: the
+    Where an epitope has many binders, the log odds of its motifs are added, with a weight. A
+    receptor with one chain is scored by that one. The rows don't know of each other: the
     density of receptors in general comes from the model's own controls.
 
     Attributes:
         config: ``prior`` (chain -> see `log_ratio`), ``calibration`` (chains -> slope and
-            intercept), ``prevalence``, ``few``, ``unseen_skill``, ``left_out`` (epitope -> known
-            binders that the model does not hold).
+            intercept), ``calibration_with_motif`` likewise, ``motif_weight``, ``prevalence``,
+            ``few``, ``unseen_skill``, ``left_out`` (epitope -> known binders that the model does
+            not hold).
         chains: ``a`` and ``b``.
         binders: Known binders; where a source does not allow to pass a sequence on, the receptor
             is empty and only its point is in the model.
+        motifs: ``a`` and ``b``; or none.
     """
 
     config: Mapping[str, Any]
     chains: Mapping[str, ChainReference]
     binders: Sequence[Binder]
     purpose: str = "human alpha-beta T-cell receptors"
+    motifs: Mapping[str, Motifs] = field(default_factory=dict)
     _known: dict[tuple[str, ...], _Known] = field(default_factory=dict, repr=False)
     _places: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _rows: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict, repr=False)
@@ -126,7 +150,7 @@ class KernelRatio:
                 points=torch.cat([known.points, known.space.points(codes)]),
                 binder=torch.cat([known.binder, places]),
             )
-        return KernelRatio(self.config, chains, [*self.binders, *extra], self.purpose)
+        return KernelRatio(self.config, chains, [*self.binders, *extra], self.purpose, self.motifs)
 
     def score(self, receptors: Sequence[Receptor], epitopes: Sequence[str]) -> BindingScores:
         """Calibrated log ratio, percentile among controls, probability, nearest binder."""
@@ -134,16 +158,15 @@ class KernelRatio:
         found = {n: np.full(shape, np.nan, np.float32) for n in ("score", "percentile", "distance")}
         nearest = np.full(shape, -1, np.int64)
         for chains, some in _alike(receptors):
-            points = self._points([receptors[r] for r in some], chains)
-            density = self._density(points)
+            seen = self._seen([receptors[r] for r in some], chains)
             for columns in self._batches(epitopes, chains):
                 batch = tuple(epitopes[c] for c in columns)
                 known = self._side_by_side(batch)
-                apart = self._apart(points, known)
-                raw = self._raw(apart, known, density)
+                apart = self._apart(seen, known)
+                raw = self._raw(apart, known, seen)
                 near, which = self._nearest(apart, known)
                 at = np.ix_(some, columns)
-                found["score"][at] = self._calibrated(raw, chains).cpu()
+                found["score"][at] = self._calibrated(raw, known, chains).cpu()
                 found["percentile"][at] = self._percentile(raw, batch, chains)
                 found["distance"][at] = near.cpu()
                 nearest[at] = known.places[which].cpu()
@@ -172,8 +195,8 @@ class KernelRatio:
             if not self._answers(epitope, chains):
                 continue
             known = self._side_by_side((epitope,))
-            points = self._points([receptors[r] for r in some], chains)
-            whole = self._distance(self._apart(points, known), known)
+            seen = self._seen([receptors[r] for r in some], chains)
+            whole = self._distance(self._apart(seen, known), known)
             near, which = whole.topk(min(k, whole.shape[1]), largest=False)
             n = near.shape[1]
             distance[some, :n] = near.cpu()
@@ -187,8 +210,8 @@ class KernelRatio:
             if not self._answers(epitope, chains):
                 continue
             known = self._side_by_side((epitope,))
-            points = self._points([receptors[r] for r in some], chains)
-            raw = self._raw(self._apart(points, known), known, self._density(points))
+            seen = self._seen([receptors[r] for r in some], chains)
+            raw = self._raw(self._apart(seen, known), known, seen)
             out[some] = raw[:, 0].cpu()
         return out
 
@@ -212,25 +235,27 @@ class KernelRatio:
         if batch:
             yield batch
 
-    def _points(self, receptors: Sequence[Receptor], chains: str) -> dict[str, Tensor]:
-        """(N, D) of each chain."""
-        return {c: self.chains[c].space.points(codes_of(receptors, c)) for c in chains}
+    def _seen(self, receptors: Sequence[Receptor], chains: str) -> _Seen:
+        points = {c: self.chains[c].space.points(codes_of(receptors, c)) for c in chains}
+        return _Seen(
+            points,
+            {c: background_density(at, self.chains[c].background) for c, at in points.items()},
+            {c: self.motifs[c].points(receptors, c) for c in chains if c in self.motifs},
+        )
 
-    def _density(self, points: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """(N,) density of receptors in general, for each chain."""
-        return {c: background_density(at, self.chains[c].background) for c, at in points.items()}
-
-    def _apart(self, points: Mapping[str, Tensor], known: _Known) -> dict[str, Tensor]:
+    def _apart(self, seen: _Seen, known: _Known) -> dict[str, Tensor]:
         """(N, R) squared distances to the binders' chains, for each chain."""
-        return {c: squared_distances(at, known.points[c]) for c, at in points.items()}
+        return {c: squared_distances(at, known.points[c]) for c, at in seen.points.items()}
 
-    def _raw(
-        self, apart: Mapping[str, Tensor], known: _Known, density: Mapping[str, Tensor]
-    ) -> Tensor:
-        """Sum of the chains' log ratios, (N, E)."""
-        return torch.stack(
-            [self._ratio(c, far, known, density[c]) for c, far in apart.items()]
+    def _raw(self, apart: Mapping[str, Tensor], known: _Known, seen: _Seen) -> Tensor:
+        """Sum of the chains' log ratios and log odds, (N, E)."""
+        total = torch.stack(
+            [self._ratio(c, far, known, seen.density[c]) for c, far in apart.items()]
         ).sum(0)
+        for chain, at in seen.motifs.items():
+            heads, offsets = known.heads[chain]
+            total += float(self.config["motif_weight"]) * (at @ heads + offsets)
+        return total
 
     def _ratio(self, chain: str, apart: Tensor, known: _Known, density: Tensor) -> Tensor:
         """Log ratios of one chain, (N, E)."""
@@ -278,12 +303,24 @@ class KernelRatio:
                 )
                 count[name] = number.float()
             bounds = (0, *np.cumsum(sizes).tolist())
-            self._known[epitopes] = _Known(places, bounds, points, columns, binders, count)
+            heads = {c: motifs.chosen(epitopes) for c, motifs in self.motifs.items()}
+            told = {
+                c: torch.tensor([e in motifs.epitopes for e in epitopes], device=self.device)
+                for c, motifs in self.motifs.items()
+            }
+            self._known[epitopes] = _Known(
+                places, bounds, points, columns, binders, count, heads, told
+            )
         return self._known[epitopes]
 
-    def _calibrated(self, raw: Tensor, chains: str) -> Tensor:
+    def _calibrated(self, raw: Tensor, known: _Known, chains: str) -> Tensor:
         slope, intercept = self.config["calibration"][chains]
-        return raw * float(slope) + float(intercept)
+        plain = raw * float(slope) + float(intercept)
+        told = [known.told[c] for c in chains if c in known.told]
+        if not told:
+            return plain
+        slope, intercept = self.config["calibration_with_motif"][chains]
+        return torch.where(torch.stack(told).any(0), raw * float(slope) + float(intercept), plain)
 
     def _percentile(self, raw: Tensor, epitopes: tuple[str, ...], chains: str) -> Tensor:
         """Share of control receptors that score lower, in percent, (N, E) on the CPU."""
@@ -300,9 +337,12 @@ class KernelRatio:
         known, parts = self._side_by_side(epitopes), []
         for begin in range(0, len(self.chains["b"].background), _ROWS):
             some = slice(begin, begin + _ROWS)
-            points = {c: self.chains[c].background[some] for c in chains}
-            density = {c: self.chains[c].density[some] for c in chains}
-            parts.append(self._raw(self._apart(points, known), known, density))
+            seen = _Seen(
+                {c: self.chains[c].background[some] for c in chains},
+                {c: self.chains[c].density[some] for c in chains},
+                {c: self.motifs[c].controls[some] for c in chains if c in self.motifs},
+            )
+            parts.append(self._raw(self._apart(seen, known), known, seen))
         return torch.cat(parts)
 
 
@@ -311,13 +351,14 @@ def load_kernel_ratio(
 ) -> KernelRatio:
     """Build the model from its config and tensors.
 
-    Points are stored as int8 with one step for each dimension (``step.a``).
+    Points are stored as int8 with one step for each dimension (``step.a``); motifs, if there are
+    any, as float16, and their epitopes in ``motifs`` of the config.
 
     Raises:
         ModelError: A tensor is missing.
     """
+    chains, motifs = {}, {}
     try:
-        chains = {}
         for name in CHAINS:
             step = tensors[f"step.{name}"].float()
             chains[name] = ChainReference(
@@ -328,9 +369,17 @@ def load_kernel_ratio(
                 tensors[f"binder.{name}"].long(),
                 float(config["apart"][name]),
             )
+            if name in config.get("motifs", ()):
+                motifs[name] = Motifs(
+                    tensors[f"motif_axes.{name}"].float(),
+                    tensors[f"motif_heads.{name}"].float(),
+                    tensors[f"motif_offsets.{name}"].float(),
+                    tensors[f"motif_controls.{name}"].float(),
+                    {epitope: i for i, epitope in enumerate(config["motifs"][name])},
+                )
     except KeyError as error:
         raise ModelError(f"{where}: the model has no {error}", "install mmtool again") from error
-    return KernelRatio(config, chains, unpack(tensors))
+    return KernelRatio(config, chains, unpack(tensors), motifs=motifs)
 
 
 def _by_epitope(

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from mmtool.models.tcr.chain_space import CHAINS, LETTERS, UNKNOWN, codes_of
+from mmtool.models.tcr.chain_space import CHAINS
+from mmtool.models.tcr.motif import counts_of, tokens_of
 from mmtool.pipelines.evaluation.binding_measures import measure
 from mmtool.pipelines.training.tcr_data import publication
-from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
+from mmtool.receptors import Binder, Receptor
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 _FOLDS = 3
@@ -78,32 +79,7 @@ def fit_logistic(
 
 def features(receptors: Sequence[Receptor]) -> Tensor:
     """(N, D): letters in their places, and pairs of letters of the junction, of both chains."""
-    blocks = []
-    for chain in CHAINS:
-        codes = torch.from_numpy(codes_of(receptors, chain))
-        places = (
-            functional.one_hot(codes.clamp(min=0), len(LETTERS)) * (codes != UNKNOWN)[:, :, None]
-        )
-        blocks += [
-            places.flatten(1).float(),
-            _pairs([getattr(r, f"cdr3_{chain}") for r in receptors]),
-        ]
-    return torch.cat(blocks, 1)
-
-
-def _pairs(junctions: Sequence[str]) -> Tensor:
-    """(N, 400) how often each two letters follow each other."""
-    size = len(AMINO_ACIDS)
-    number = {
-        a + b: i * size + j for i, a in enumerate(AMINO_ACIDS) for j, b in enumerate(AMINO_ACIDS)
-    }
-    out = torch.zeros(len(junctions), size * size)
-    for row, junction in enumerate(junctions):
-        for k in range(len(junction) - 1):
-            place = number.get(junction[k : k + 2])
-            if place is not None:
-                out[row, place] += 1
-    return out
+    return torch.cat([counts_of(tokens_of(receptors, c, (1,)), (1,)) for c in CHAINS], 1)
 
 
 def _parts(studies: Sequence[str | None], draw: np.random.Generator) -> NDArray[np.int64]:

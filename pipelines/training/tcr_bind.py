@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,13 @@ from mmtool.pipelines.training.tcr_data import (
 )
 from mmtool.pipelines.training.tcr_fit import (
     FitOptions,
+    Settings,
     Validation,
+    choose_motif,
     fit,
     validate,
 )
-from mmtool.pipelines.training.tcr_tuning import ChainSettings, make_trial, tune
+from mmtool.pipelines.training.tcr_tuning import make_trial, tune
 from mmtool.receptors import Binder
 
 log = logging.getLogger(__name__)
@@ -50,12 +52,12 @@ class Trained:
 
     Attributes:
         model: With the sequences of all its binders.
-        settings: Of each chain.
+        settings: That were chosen.
         validation: On splits that the settings were not chosen on.
     """
 
     model: KernelRatio
-    settings: Mapping[str, ChainSettings]
+    settings: Settings
     validation: Validation
 
 
@@ -85,7 +87,7 @@ def train_binding(
     """
     size = fit_options or FitOptions(seed=seed)
     choosing, testing = two_halves(known, seed)
-    settings = _tuned(list(random_splits(known, choosing, splits, seed)), controls, seed, tell)
+    settings = _tuned(list(random_splits(known, choosing, splits, seed)), controls, size, tell)
     tell("calibrating on held-out studies of the other half")
     held = list(random_splits(known, testing, splits, seed))
     validation = validate(held, controls, settings, size)
@@ -94,12 +96,15 @@ def train_binding(
 
 
 def _tuned(
-    splits: Sequence[Split], controls: Controls, seed: int, tell: Tell
-) -> dict[str, ChainSettings]:
+    splits: Sequence[Split], controls: Controls, options: FitOptions, tell: Tell
+) -> Settings:
     background, tested = donors_apart(controls)
     tell(f"choosing the weights of loops on {len(splits)} sets of held-out studies")
-    trials = [make_trial(split, background, tested, seed) for split in splits]
-    return tune(trials)
+    chains = tune([make_trial(split, background, tested, options.seed) for split in splits])
+    tell("choosing the weight of motifs on the same")
+    motif = choose_motif(splits, controls, chains, options)
+    tell(f"motifs: weight {motif.weight:g}, penalty {motif.penalty:g}")
+    return Settings(chains, motif)
 
 
 def train_binding_model(options: BindingTraining, tell: Tell = log.info) -> Path:
@@ -146,6 +151,12 @@ def tensors_of(model: KernelRatio) -> dict[str, Tensor]:
             out[f"{key}.{name}"] = (points / step).round().clamp(-127, 127).to(torch.int8)
         out[f"density.{name}"] = chain.density
         out[f"binder.{name}"] = chain.binder.to(torch.int32)
+        if name in model.motifs:
+            motifs = model.motifs[name]
+            out[f"motif_axes.{name}"] = motifs.axes.half().contiguous()
+            out[f"motif_heads.{name}"] = motifs.heads.half().contiguous()
+            out[f"motif_offsets.{name}"] = motifs.offsets
+            out[f"motif_controls.{name}"] = motifs.controls.half().contiguous()
         out[f"tables.{name}"] = chain.space.tables.half().contiguous()
         out[f"typical.{name}"] = chain.space.typical.contiguous()
     return out
@@ -166,7 +177,8 @@ def _card(
             "command": command("kernel-ratio", options),
             "method": "kernel density ratio over the loops of each chain "
             "(distance after 10.1038/nature22383); weights of loops, widths and priors by "
-            "coordinate search on held-out studies",
+            "coordinate search on held-out studies; for epitopes with many binders also motifs: a "
+            "logistic regression for each and chain, on shared axes",
             "seed": options.seed,
             "iterations": options.splits,
             "seconds": seconds,

@@ -68,7 +68,12 @@ _NAMES = {
     "auc_controls": "macro AUC against control receptors",
     "auc01_controls": "macro AUC0.1 against control receptors",
 }
-_VIEWS = {"ab": "both chains", "b": "beta chain alone", "a": "alpha chain alone"}
+_VIEWS = {
+    "ab": "both chains",
+    "b": "beta chain alone",
+    "a": "alpha chain alone",
+    "densities": "both chains, without motifs",
+}
 
 
 def metrics(

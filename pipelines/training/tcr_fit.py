@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,20 @@ from mmtool.models.tcr.chain_space import CHAINS, UNKNOWN, codes_of, make_space
 from mmtool.models.tcr.density import own_density, squared_distances
 from mmtool.pipelines.binding_ratio import NETWORK, ChainReference, KernelRatio
 from mmtool.pipelines.training.tcr_data import Controls, Split, donors_apart, paired, thinned
+from mmtool.pipelines.training.tcr_motif import (
+    MotifSettings,
+    MotifSize,
+    fit_motifs,
+    regressions,
+)
 from mmtool.pipelines.training.tcr_tuning import ChainSettings, areas
 from mmtool.receptors import Binder, Receptor
 
-VIEWS = ("ab", "b", "a")
+VIEWS, DENSITIES = ("ab", "b", "a"), "densities"
 _Raw = tuple[NDArray[Any], NDArray[Any]]  # held-out binders' and controls' raw scores
 _UNCALIBRATED = {view: [1.0, 0.0] for view in VIEWS}
+NO_MOTIF = MotifSettings(0.0, 1e-3)
+_PENALTIES, _WEIGHTS = (3e-3, 1e-3, 3e-4), (0.25, 0.5, 1.0)  # of motifs, that are tried
 POSITIVES, _NEGATIVES = 100, 1000  # of an epitope; of a split
 
 
@@ -35,6 +43,7 @@ class FitOptions:
         background: Control receptors.
         prevalence: Binders among receptors that probabilities are given for.
         few: Binders under which an epitope is told as ``few``.
+        motifs: How many motifs.
         seed: Of the draws.
     """
 
@@ -43,40 +52,81 @@ class FitOptions:
     background: int = 4000
     prevalence: float = 0.01
     few: int = 20
+    motifs: MotifSize = field(default_factory=MotifSize)
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is chosen on held-out studies.
+
+    Attributes:
+        chains: Of the densities of each chain.
+        motif: Of the motifs.
+    """
+
+    chains: Mapping[str, ChainSettings]
+    motif: MotifSettings = NO_MOTIF
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """View -> slope and intercept of the log odds at even prevalence.
+
+    Attributes:
+        plain: Of epitopes without a motif.
+        motif: Of those with one.
+    """
+
+    plain: Mapping[str, Sequence[float]]
+    motif: Mapping[str, Sequence[float]]
+
+
+UNCALIBRATED = Calibration(_UNCALIBRATED, _UNCALIBRATED)
 
 
 def fit(
     known: Sequence[Binder],
     controls: Controls,
-    settings: Mapping[str, ChainSettings],
+    settings: Settings,
     options: FitOptions,
-    calibration: Mapping[str, Sequence[float]] | None = None,
+    calibration: Calibration = UNCALIBRATED,
 ) -> KernelRatio:
     """The model of these binders; raw scores as they are without a calibration."""
     binders = _kept(known, options)
-    draw = np.random.default_rng(options.seed)
-    order = draw.permutation(len(controls.receptors))[: options.background]
-    general = [controls.receptors[i] for i in order]
+    general = _background(controls, options)
     chains, apart = {}, {}
     for chain in CHAINS:
-        chains[chain] = _reference(binders, general, chain, settings[chain], options)
+        own = settings.chains[chain]
+        chains[chain] = _reference(binders, general, chain, own, options)
         apart[chain] = chains[chain].apart
+    motifs = {}
+    if settings.motif.weight:
+        motifs = fit_motifs(known, general, settings.motif, options.motifs, options.seed)
     held = Counter(b.epitope for b in binders)
     every = Counter(b.epitope for b in known)
     config = {
         "network": NETWORK,
-        "prior": {c: settings[c].prior for c in CHAINS},
-        "width": {c: settings[c].width for c in CHAINS},
-        "weights": {c: dict(settings[c].weights) for c in CHAINS},
+        "prior": {c: settings.chains[c].prior for c in CHAINS},
+        "width": {c: settings.chains[c].width for c in CHAINS},
+        "weights": {c: dict(settings.chains[c].weights) for c in CHAINS},
         "apart": apart,
-        "calibration": {k: list(v) for k, v in (calibration or _UNCALIBRATED).items()},
+        "motif_weight": settings.motif.weight,
+        "motif_penalty": settings.motif.penalty,
+        "motifs": {c: list(found.epitopes) for c, found in motifs.items()},
+        "calibration": {k: list(v) for k, v in calibration.plain.items()},
+        "calibration_with_motif": {k: list(v) for k, v in calibration.motif.items()},
         "prevalence": options.prevalence,
         "few": options.few,
         "unseen_skill": None,
         "left_out": {e: n - held[e] for e, n in sorted(every.items()) if n > held[e]},
     }
-    return KernelRatio(config, chains, binders)
+    return KernelRatio(config, chains, binders, motifs=motifs)
+
+
+def _background(controls: Controls, options: FitOptions) -> list[Receptor]:
+    order = np.random.default_rng(options.seed).permutation(len(controls.receptors))
+    return [controls.receptors[i] for i in order[: options.background]]
 
 
 def _kept(known: Sequence[Binder], options: FitOptions) -> list[Binder]:
@@ -118,13 +168,13 @@ class Validation:
     """Held-out raw scores of some splits.
 
     Attributes:
-        calibration: View -> slope and intercept of the log odds at even prevalence.
-        quality: Of each view.
+        calibration: Fitted to them.
+        quality: Of each view, and of both chains by the densities alone (`DENSITIES`).
         nearest: Of the baseline: the distance to the nearest paired binder.
         splits: How many.
     """
 
-    calibration: dict[str, list[float]]
+    calibration: Calibration
     quality: dict[str, Quality]
     nearest: Quality
     splits: int
@@ -133,28 +183,87 @@ class Validation:
 def validate(
     splits: Sequence[Split],
     controls: Controls,
-    settings: Mapping[str, ChainSettings],
+    settings: Settings,
     options: FitOptions,
 ) -> Validation:
     """Fit to each split's training part, score what is held out, and calibrate on that."""
     background, tested = donors_apart(controls)
-    scores: dict[str, list[_Raw]] = {view: [] for view in VIEWS}
-    quality: dict[str, Quality] = {view: defaultdict(list) for view in VIEWS}
+    plain: dict[str, list[_Raw]] = {view: [] for view in VIEWS}
+    told: dict[str, list[_Raw]] = {view: [] for view in VIEWS}
+    quality: dict[str, Quality] = {view: defaultdict(list) for view in (*VIEWS, DENSITIES)}
     nearest: Quality = defaultdict(list)
     for split in splits:
         model = fit(split.train, background, settings, options)
-        pairs = fit([b for b in split.train if paired(b)], background, settings, options)
+        densities = KernelRatio(model.config, model.chains, model.binders)
+        bare = Settings(settings.chains)
+        pairs = fit([b for b in split.train if paired(b)], background, bare, options)
         asked = thinned(split.test, POSITIVES, options.seed)
         for epitope in split.epitopes:
             sets = test_sets(asked, tested, epitope)
             for view in VIEWS:
-                raw = [model.raw_scores([seen_by(r, view) for r in s], epitope) for s in sets]
-                scores[view].append((raw[0], raw[2]))
+                rows = [[seen_by(r, view) for r in s] for s in sets]
+                raw = [model.raw_scores(r, epitope) for r in rows]
+                alone = [densities.raw_scores(r, epitope) for r in rows]
+                plain[view].append((alone[0], alone[2]))
+                if any(epitope in model.motifs[c].epitopes for c in view if model.motifs):
+                    told[view].append((raw[0], raw[2]))
                 quality[view][epitope].append(measured(*raw))
+                if view == "ab":
+                    quality[DENSITIES][epitope].append(measured(*alone))
             apart = [-pairs.neighbours(s, epitope, 1)[1][:, 0] for s in sets]
             nearest[epitope].append(measured(*apart))
-    calibration = {view: logistic(rows) for view, rows in scores.items()}
+    lines = {view: logistic(rows) for view, rows in plain.items()}
+    calibration = Calibration(
+        lines, {view: logistic(rows) if rows else lines[view] for view, rows in told.items()}
+    )
     return Validation(calibration, quality, nearest, len(splits))
+
+
+def choose_motif(
+    splits: Sequence[Split],
+    controls: Controls,
+    chains: Mapping[str, ChainSettings],
+    options: FitOptions,
+) -> MotifSettings:
+    """The penalty and weight that do best on held-out studies; no weight where none helps.
+
+    The mean over views, epitopes and `MEASURES` decides. Motifs are not put on shared axes here.
+    """
+    background, tested = donors_apart(controls)
+    general = _background(background, options)
+    found: dict[MotifSettings, list[float]] = defaultdict(list)
+    for split in splits:
+        model = fit(split.train, background, Settings(chains), options)
+        asked = thinned(split.test, POSITIVES, options.seed)
+        sets = {e: test_sets(asked, tested, e) for e in split.epitopes}
+        receptors = list(dict.fromkeys(r for s in sets.values() for some in s for r in some))
+        row = {r: i for i, r in enumerate(receptors)}
+        rows = {e: [[row[r] for r in some] for some in s] for e, s in sets.items()}
+        densities = {
+            view: {
+                e: model.raw_scores([seen_by(r, view) for r in receptors], e)
+                for e in split.epitopes
+            }
+            for view in VIEWS
+        }
+        for penalty in _PENALTIES:
+            only = frozenset(split.epitopes)
+            odds = {}
+            for chain in CHAINS:
+                fitted = regressions(
+                    split.train, general, chain, penalty, options.motifs, options.seed, only
+                )
+                columns = fitted.odds(receptors, chain).numpy().T
+                odds[chain] = dict(zip(fitted.epitopes, columns, strict=True))
+            for weight in (0.0, *_WEIGHTS):
+                settings = MotifSettings(weight, penalty)
+                for view in VIEWS:
+                    for epitope in split.epitopes:
+                        more = sum(odds[c].get(epitope, 0.0) for c in view)
+                        scores = densities[view][epitope] + weight * more
+                        parts = [scores[some] for some in rows[epitope]]
+                        found[settings].append(float(np.mean(measured(*parts))))
+    return max(found, key=lambda settings: float(np.mean(found[settings])))
 
 
 def test_sets(

@@ -24,7 +24,7 @@ from mmtool.pipelines.evaluation.binding_pairs import (
     with_swaps,
 )
 from mmtool.pipelines.training.tcr_data import Controls
-from mmtool.pipelines.training.tcr_fit import FitOptions, fit
+from mmtool.pipelines.training.tcr_fit import FitOptions, Settings, fit
 from mmtool.pipelines.training.tcr_tuning import START
 from mmtool.receptors import AMINO_ACIDS, Binder, Receptor
 
@@ -45,7 +45,12 @@ def ratio() -> BindingModel:
     binders = [*KNOWN, *(Binder(r, CMV) for r in drawn(20, 1))]
     settings = dict.fromkeys(CHAINS, START)
     general = drawn(200, 2)
-    return fit(binders, Controls(tuple(general), ("",) * 200), settings, FitOptions(dimensions=16))
+    return fit(
+        binders,
+        Controls(tuple(general), ("",) * 200),
+        Settings(settings),
+        FitOptions(dimensions=16),
+    )
 
 
 @pytest.mark.parametrize("kind", ["ratio", "knn"])

@@ -18,8 +18,23 @@ from mmtool.pipelines.binding_ratio import KernelRatio
 from mmtool.pipelines.binding_titan import TitanBinding
 from mmtool.pipelines.training.tcr_card import BindingTraining
 from mmtool.pipelines.training.tcr_data import Controls, hold_out, random_splits, two_halves
-from mmtool.pipelines.training.tcr_fit import FitOptions, fit, seen_by
+from mmtool.pipelines.training.tcr_fit import (
+    NO_MOTIF,
+    Calibration,
+    FitOptions,
+    Settings,
+    choose_motif,
+    fit,
+    seen_by,
+)
 from mmtool.pipelines.training.tcr_knn import NEIGHBOURS
+from mmtool.pipelines.training.tcr_motif import (
+    MotifSettings,
+    MotifSize,
+    Regressions,
+    fit_motifs,
+    regressions,
+)
 from mmtool.pipelines.training.tcr_recipes import RECIPES
 from mmtool.pipelines.training.tcr_tuning import START, areas
 from mmtool.pipelines.training.titan_pairs import TitanOptions
@@ -53,10 +68,14 @@ def _world(n: int = 30, seed: int = 0) -> tuple[list[Binder], Controls]:
     return known, Controls(general, tuple(f"d{i % 4}" for i in range(200)))
 
 
-@pytest.fixture(scope="module")
-def model() -> KernelRatio:
+CHAINS = {"a": START, "b": START}
+MOTIFS = MotifSettings(weight=0.5, penalty=1e-3)
+
+
+@pytest.fixture(scope="module", params=[NO_MOTIF, MOTIFS], ids=["densities", "motifs"])
+def model(request: pytest.FixtureRequest) -> KernelRatio:
     known, controls = _world()
-    return fit(known, controls, {"a": START, "b": START}, FitOptions(dimensions=48))
+    return fit(known, controls, Settings(CHAINS, request.param), FitOptions(dimensions=48))
 
 
 def test_new_binders_score_higher_than_new_controls(model: KernelRatio) -> None:
@@ -109,7 +128,8 @@ def test_more_binders_are_the_same_as_a_fit_with_them(model: KernelRatio) -> Non
     more = model.with_binders(extra)
     asked = [_receptor(draw, "QQQ", 2), seen_by(_receptor(draw, "QQQ", 2), "b")]
     known, controls = _world()
-    whole = fit([*known, *extra], controls, {"a": START, "b": START}, FitOptions(dimensions=48))
+    whole = fit([*known, *extra], controls, Settings(CHAINS), FitOptions(dimensions=48))
+    whole = KernelRatio(model.config, whole.chains, whole.binders, motifs=model.motifs)
     epitopes = (*EPITOPES, "ELAGIGILTV")
     assert np.allclose(
         more.score(asked, epitopes).score, whole.score(asked, epitopes).score, atol=1e-4
@@ -124,6 +144,48 @@ def test_an_epitope_of_beta_chains_alone_says_nothing_of_an_alpha_chain(
     extra = [Binder(seen_by(_receptor(draw), "b"), "ELAGIGILTV") for _ in range(3)]
     found = model.with_binders(extra).score([seen_by(_receptor(draw), "a")], ["ELAGIGILTV"])
     assert np.isnan(found.score).all()
+
+
+def test_motifs_are_what_their_regressions_are_if_no_axis_is_left_out() -> None:
+    known, controls = _world()
+    draw = np.random.default_rng(4)
+    rows = [_receptor(draw, "RSS", 0), _receptor(draw), seen_by(_receptor(draw), "b")]
+    size = MotifSize(rank=2)
+    motifs = fit_motifs(known, controls.receptors, MOTIFS, size, seed=0)
+    for chain in "ab":
+        plain = regressions(known, controls.receptors, chain, MOTIFS.penalty, size, seed=0)
+        assert plain.epitopes == tuple(motifs[chain].epitopes) == EPITOPES
+        heads, offsets = motifs[chain].chosen(EPITOPES)
+        points = motifs[chain].points(rows, chain)
+        assert np.allclose(points @ heads + offsets, plain.odds(rows, chain), atol=1e-3)
+        controls_too = motifs[chain].points(controls.receptors, chain)
+        assert np.allclose(controls_too, motifs[chain].controls, atol=1e-4)
+
+
+def test_an_epitope_of_few_binders_has_no_motif_and_the_plain_calibration() -> None:
+    known, controls = _world()
+    known = [b for i, b in enumerate(known) if b.epitope == EPITOPES[0] or i % 3 == 0]
+    calibration = Calibration(
+        {v: [1.0, 0.0] for v in ("ab", "a", "b")}, {v: [2.0, 1.0] for v in ("ab", "a", "b")}
+    )
+    settings = Settings(CHAINS, MOTIFS)
+    model = fit(known, controls, settings, FitOptions(dimensions=48), calibration)
+    assert set(model.motifs["b"].epitopes) == {EPITOPES[0]}
+    rows = [_receptor(np.random.default_rng(8)) for _ in range(3)]
+    score = model.score(rows, EPITOPES).score
+    for column, (slope, intercept) in enumerate(((2.0, 1.0), (1.0, 0.0))):
+        raw = model.raw_scores(rows, EPITOPES[column])
+        assert np.allclose(score[:, column], slope * raw + intercept, atol=1e-4)
+
+
+def test_motifs_that_do_not_help_get_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, controls = _world(60)
+    split = hold_out(known, frozenset({"PMID:1"}))
+    asked = [split], controls, CHAINS, FitOptions(dimensions=48)
+    assert choose_motif(*asked).weight >= 0
+    wrong = Regressions.odds
+    monkeypatch.setattr(Regressions, "odds", lambda self, rows, chain: -wrong(self, rows, chain))
+    assert choose_motif(*asked).weight == 0
 
 
 def test_a_held_out_receptor_is_in_no_training_row() -> None:

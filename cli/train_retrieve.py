@@ -23,6 +23,9 @@ def train_retrieve(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, cache and model.")
     ],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 100,
+    towers: Annotated[
+        int, typer.Option(min=1, help="Networks side by side, each from the next seed.")
+    ] = 3,
     start: Annotated[
         str | None,
         typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from."),
@@ -51,11 +54,13 @@ def train_retrieve(
 
     set_threads(threads)
     if not resume:
-        (output / "checkpoint.pt").unlink(missing_ok=True)
+        for checkpoint in output.glob("checkpoint-*.pt"):
+            checkpoint.unlink()
     options = RetrieveTraining(
         data=data,
         out=output,
         fit=FitOptions(epochs=epochs, seed=seed),
+        towers=towers,
         start=start,
         device=choose_device(device),
     )

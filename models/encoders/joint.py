@@ -15,7 +15,7 @@ from mmtool.errors import ModelError
 from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, counted
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings, fitted_shape, slabs
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize, Seen
-from mmtool.models.encoders.word_net import WordNet, WordSize, words_of
+from mmtool.models.encoders.word_net import Read, WordNet, WordSize, words_of
 from mmtool.models.store import load_state, resolve_model
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture
 
@@ -24,47 +24,79 @@ _BATCH = 32
 _KINDS: frozenset[Kind] = frozenset({"image", "volume", "slide", "text"})
 
 
-class JointNet(nn.Module):
-    """Both sides with the logarithm of 1 / temperature, and what is fitted beside them."""
+class Towers(nn.Module):
+    """A picture side and a word side that were trained together, and log(1 / temperature)."""
 
-    def __init__(
-        self,
-        picture: PictureSize,
-        word: WordSize,
-        fixed: FixedSize,
-        vocabulary: Sequence[str],
-    ) -> None:
+    def __init__(self, picture: PictureSize, word: WordSize, vocabulary: Sequence[str]) -> None:
         super().__init__()
         self.pictures = PictureNet(picture)
         self.words = WordNet(word, vocabulary)
-        self.fixed = FixedSide(fixed, word.topics)
         self.scale = nn.Parameter(torch.tensor(2.66))  # log(1 / 0.07)
+
+
+class JointNet(nn.Module):
+    """Towers side by side, trained from different seeds, and what is fitted beside them.
+
+    A similarity is the mean of the towers' own, so one tower's chance matters less.
+    """
+
+    def __init__(self, towers: Sequence[Towers], fixed: FixedSize) -> None:
+        super().__init__()
+        self.towers: Sequence[Towers] = nn.ModuleList(towers)  # type: ignore[assignment]
+        self.fixed = FixedSide(fixed, towers[0].words.size.topics)
+
+    @property
+    def first(self) -> Towers:
+        """The first; all know the same words and topics."""
+        return self.towers[0]
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
         components, topics = self.fixed.bridge.shape
-        return self.pictures.size.dim + topics + components
+        return len(self.towers) * self.first.pictures.size.dim + topics + components
 
-    def picture_vector(self, slabs: Tensor, seen: Seen) -> Tensor:
+    def see(self, slabs: Tensor) -> list[Seen]:
+        """What each tower makes of (S, 3, edge, edge)."""
+        return [tower.pictures.see(slabs) for tower in self.towers]
+
+    def learned(self, pooled: Sequence[Tensor]) -> Tensor:
+        """(B, towers x D) of what each tower pooled, (B, P)."""
+        each = [t.pictures.vector(p) for t, p in zip(self.towers, pooled, strict=True)]
+        return _side_by_side(each)
+
+    def picture_vector(self, slabs: Tensor, pooled: Sequence[Tensor]) -> Tensor:
         """(1, dim) of the S slabs of one picture.
 
         Args:
             slabs: (S, 3, edge, edge).
-            seen: What `PictureNet.see` makes of them.
+            pooled: What each tower made of them, (S, P).
         """
-        learned = self.pictures.vector(_over_slabs(seen.pooled))
         each = self.fixed.components(counted(slabs[:, DEPTH // 2]))
         components = functional.normalize(each.mean(0, keepdim=True), dim=-1)
-        return self.fixed.of_picture(learned, components)
+        return self.fixed.of_picture(self.learned([_over_slabs(p) for p in pooled]), components)
+
+    def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Learned vectors (B, towers x D) of B texts, and parts of the first tower."""
+        numbers, groups = self.first.words.tokens(texts)
+        device = self.first.scale.device
+        read: list[Read] = [t.words(numbers.to(device), groups.to(device)) for t in self.towers]
+        return _side_by_side([r.vectors for r in read]), read[0].parts
 
     def text_vectors(self, texts: Sequence[str], learned: Tensor) -> Tensor:
-        """(B, dim) of B texts, with what `WordNet` makes of them."""
-        return self.fixed.of_text(learned, self.words.bag(texts))
+        """(B, dim) of B texts, with what `read` makes of them."""
+        return self.fixed.of_text(learned, self.first.words.bag(texts))
+
+
+def _side_by_side(vectors: Sequence[Tensor]) -> Tensor:
+    joined: Tensor = torch.cat(list(vectors), 1) / len(vectors) ** 0.5
+    return joined
 
 
 class OwnJointEncoder:
     """A `JointEncoder` that mmtool trained; attributes as there.
+
+    Parts are those of its first tower.
 
     Attributes:
         calibration: Sorted similarities and shares of pairs of one case at each.
@@ -91,20 +123,22 @@ class OwnJointEncoder:
         stacks = [slabs(p, self.settings) for p in pictures]
         if not stacks:
             return Encoded(np.zeros((0, self.dim), np.float32))
-        every = torch.cat(stacks)
-        seen = [self._net.pictures.see(b.to(device)) for b in torch.split(every, _BATCH)]
         counts = [len(s) for s in stacks]
-        pooled = torch.split(torch.cat([s.pooled for s in seen]), counts)
-        parts = torch.split(torch.cat([s.parts for s in seen]).cpu(), counts)
+        seen = [self._net.see(b.to(device)) for b in torch.split(torch.cat(stacks), _BATCH)]
+        pooled = [
+            torch.split(torch.cat([s[t].pooled for s in seen]), counts)
+            for t in range(len(self._net.towers))
+        ]
         vectors = torch.cat(
             [
-                self._net.picture_vector(s.to(device), Seen(p, parts[k]))
-                for k, (s, p) in enumerate(zip(stacks, pooled, strict=True))
+                self._net.picture_vector(s.to(device), [p[k] for p in pooled])
+                for k, s in enumerate(stacks)
             ]
         )
         if not self.has_parts:
             return Encoded(vectors.cpu().numpy())
-        side = self._net.pictures.side
+        parts = torch.split(torch.cat([s[0].parts for s in seen]).cpu(), counts)
+        side = self._net.first.pictures.side
         return Encoded(
             vectors.cpu().numpy(),
             tuple(p.flatten(0, 1).numpy() for p in parts),
@@ -133,10 +167,8 @@ class OwnJointEncoder:
 
     def _read(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Vectors and parts of some texts."""
-        device = next(self._net.parameters()).device
-        numbers, groups = self._net.words.tokens(texts)
-        read = self._net.words(numbers.to(device), groups.to(device))
-        return self._net.text_vectors(texts, read.vectors).cpu().numpy(), read.parts.cpu().numpy()
+        learned, parts = self._net.read(texts)
+        return self._net.text_vectors(texts, learned).cpu().numpy(), parts.cpu().numpy()
 
     def likelihood(self, similarity: float) -> float | None:
         """Share of pairs of this similarity that are of one case; None without calibration."""
@@ -194,12 +226,12 @@ def load_joint_encoder(name: str, device: torch.device | str = "cpu") -> JointEn
 
 def joint_net(config: Mapping[str, Any]) -> JointNet:
     """An untrained network of a config's sizes and vocabulary."""
+    return JointNet([towers(config) for _ in range(config["towers"])], FixedSize(**config["fixed"]))
+
+
+def towers(config: Mapping[str, Any]) -> Towers:
+    """Untrained towers of a config's sizes and vocabulary."""
     picture: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in config["picture"].items()
     }
-    return JointNet(
-        PictureSize(**picture),
-        WordSize(**config["word"]),
-        FixedSize(**config["fixed"]),
-        config["vocabulary"],
-    )
+    return Towers(PictureSize(**picture), WordSize(**config["word"]), config["vocabulary"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 
 from mmtool.errors import ModelError
 from mmtool.models.encoders.fixed_side import FixedSize
-from mmtool.models.encoders.joint import JointNet, joint_net
+from mmtool.models.encoders.joint import JointNet, Towers, joint_net, towers
 from mmtool.models.encoders.joint_input import InputSettings
 from mmtool.models.encoders.picture_net import PictureSize
 from mmtool.models.encoders.word_net import WordSize, topics_of, vocabulary
@@ -44,6 +45,7 @@ class RetrieveTraining:
             and ``roco_captions``.
         out: Folder of checkpoint, cache, log and model.
         fit: See there.
+        towers: How many are trained, each from the next seed.
         start: Name or folder of a model whose weights training starts from.
         device: Where to compute.
     """
@@ -51,6 +53,7 @@ class RetrieveTraining:
     data: Path
     out: Path
     fit: FitOptions = field(default_factory=FitOptions)
+    towers: int = 3
     start: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
@@ -70,26 +73,11 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     learned = [i for i, k in zip(images, kept, strict=True) if k]
     left = [i for i, k in zip(images, kept, strict=True) if not k]
     pairs = text_pairs(options.data)
-    texts = _texts(learned, pairs)
-    config = _config(settings, texts)
-    torch.manual_seed(options.fit.seed)
-    net = _started(config, options.start)
-    if options.start is None:
-        topics = topics_of(texts, config["vocabulary"], net.words.size.topics)
-        net.words.topics.copy_(torch.from_numpy(topics))
     tell(f"{len(learned)} images and {len(pairs)} pairs of texts; {len(left)} images to calibrate")
-    net, seconds = train_joint(
-        net,
-        learned,
-        grey[kept],
-        pairs,
-        options.fit,
-        device=options.device,
-        checkpoint=options.out / "checkpoint.pt",
-        tell=tell,
-    )
-    net = net.cpu()
-    net.fixed.fit(grey[kept], net.words.bag([i.full_text for i in learned]))
+    config, begin = _begun(options, settings, _texts(learned, pairs))
+    every, seconds = _trained(options, begin, learned, grey[kept], pairs, tell)
+    net = JointNet(every, FixedSize(**config["fixed"])).eval()
+    net.fixed.fit(grey[kept], net.first.words.bag([i.full_text for i in learned]))
     ordered = np.concatenate([grey[~kept], grey[kept]])
     shares = choose_shares(net, ordered, [*left, *learned], len(left))
     tell("shares: " + ", ".join(f"{name} {value:.3g}" for name, value in shares.items()))
@@ -101,6 +89,35 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     counts = (len(learned), len(pairs))
     write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
     return folder
+
+
+def _trained(
+    options: RetrieveTraining,
+    begin: Callable[[int], Towers],
+    images: Sequence[Shown],
+    grey: NDArray[np.uint8],
+    pairs: Sequence[tuple[str, str]],
+    tell: Tell,
+) -> tuple[list[Towers], float]:
+    """Towers from a seed each, and the seconds that they took."""
+    every, seconds = [], 0.0
+    for number in range(options.towers):
+        seed = options.fit.seed + number
+        tell(f"towers {number + 1} of {options.towers}, seed {seed}")
+        torch.manual_seed(seed)
+        net, spent = train_joint(
+            begin(number),
+            images,
+            grey,
+            pairs,
+            replace(options.fit, seed=seed),
+            device=options.device,
+            checkpoint=options.out / f"checkpoint-{seed}.pt",
+            tell=tell,
+        )
+        every.append(net.cpu())
+        seconds += spent
+    return every, seconds
 
 
 def _write_weights(net: JointNet, folder: Path) -> None:
@@ -125,30 +142,40 @@ def _texts(images: Sequence[Shown], pairs: Sequence[tuple[str, str]]) -> list[st
     return [i.full_text for i in images] + [t for pair in pairs for t in pair] + descriptions
 
 
-def _config(settings: InputSettings, texts: Sequence[str]) -> dict[str, Any]:
-    return {
+def _begun(
+    options: RetrieveTraining, settings: InputSettings, texts: Sequence[str]
+) -> tuple[dict[str, Any], Callable[[int], Towers]]:
+    """The config, and what makes the towers of a number: new ones, or those of another model."""
+    if options.start is not None:
+        files = resolve_model("retrieve", options.start)
+        given = joint_net(files.config)
+        try:
+            given.load_state_dict(load_state(files))
+        except RuntimeError as error:
+            raise ModelError(
+                f"{files.folder}: weights of other sizes", "start from another"
+            ) from error
+        config = {
+            key: files.config[key] for key in ("input", "picture", "word", "fixed", "vocabulary")
+        }
+        every = list(given.towers)
+        return config | {"towers": options.towers}, lambda k: copy.deepcopy(every[k % len(every)])
+    config = {
         "input": settings.plain(),
         "picture": asdict(PictureSize(edge=settings.size)),
         "word": asdict(WordSize()),
         "fixed": asdict(FixedSize()),
         "vocabulary": vocabulary(texts),
+        "towers": options.towers,
     }
+    topics = torch.from_numpy(topics_of(texts, config["vocabulary"], WordSize().topics))
 
+    def begin(_: int) -> Towers:
+        new = towers(config)
+        new.words.topics.copy_(topics)
+        return new
 
-def _started(config: dict[str, Any], start: str | None) -> JointNet:
-    """A new network, or one with another model's weights; then with that model's words."""
-    if start is None:
-        return joint_net(config)
-    files = resolve_model("retrieve", start)
-    config |= {
-        key: files.config[key] for key in ("input", "picture", "word", "fixed", "vocabulary")
-    }
-    net = joint_net(config)
-    try:
-        net.load_state_dict(load_state(files))
-    except RuntimeError as error:
-        raise ModelError(f"{files.folder}: weights of other sizes", "start from another") from error
-    return net
+    return config, begin
 
 
 def _recall(

@@ -33,7 +33,7 @@ def write_encoder(
         rows: Measures on the cases that were left out.
     """
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    card = _card(fit, *counts, data.name, seconds)
+    card = _card(fit, config["towers"], *counts, data.name, seconds)
     card["metrics"] = [metric(row, "training cases left out") for row in rows]
     card["sha256"] = {n: hash_file(folder / n) for n in ("model.safetensors", "config.json")}
     text = json.dumps(card, indent=1, ensure_ascii=False)
@@ -48,7 +48,9 @@ def metric(row: Row, where: str) -> dict[str, Any]:
     return {"name": row.measure, **numbers, "n": row.n, "set": where, "baseline": baseline}
 
 
-def _card(fit: FitOptions, images: int, pairs: int, name: str, seconds: float) -> dict[str, Any]:
+def _card(
+    fit: FitOptions, towers: int, images: int, pairs: int, name: str, seconds: float
+) -> dict[str, Any]:
     return {
         "task": "retrieve",
         "name": "joint",
@@ -74,8 +76,9 @@ def _card(fit: FitOptions, images: int, pairs: int, name: str, seconds: float) -
         ],
         "training": {
             "command": f"mmtool train retrieve --data {name} -o runs/retrieve "
-            f"--epochs {fit.epochs} --seed {fit.seed}",
-            "method": "instance, token and prototype loss of MGCA (10.48550/arXiv.2210.06044), "
+            f"--epochs {fit.epochs} --towers {towers} --seed {fit.seed}",
+            "method": f"{towers} networks side by side, each from the next seed: instance, token "
+            "and prototype loss of MGCA (10.48550/arXiv.2210.06044), "
             "soft targets and descriptions of FLAIR (10.1016/j.media.2024.103357), labels; beside "
             "it principal components of gradients, topics of words, and ridge between them; "
             "shares chosen on the cases left out",

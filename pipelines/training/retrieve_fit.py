@@ -1,4 +1,4 @@
-"""Training of the joint encoder: the losses of MGCA with FLAIR's soft targets, and labels.
+"""Training of a joint encoder's towers: the losses of MGCA with FLAIR's soft targets, and labels.
 
 Of an image and its text: instance, token and prototype loss (doi 10.48550/arXiv.2210.06044), texts
 of the same caption and images of the same case sharing the target (doi
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmtool.models.encoders.joint import JointNet
+from mmtool.models.encoders.joint import Towers
 from mmtool.models.encoders.joint_input import DEPTH
 from mmtool.models.losses.prototype_alignment import PrototypeAlignment
 from mmtool.models.losses.soft_alignment import soft_alignment
@@ -72,7 +72,7 @@ class FitOptions:
 class _Fit(nn.Module):
     """The network with what only its training needs."""
 
-    def __init__(self, net: JointNet, classes: Sequence[int]) -> None:
+    def __init__(self, net: Towers, classes: Sequence[int]) -> None:
         super().__init__()
         dim = net.pictures.size.dim
         self.net = net
@@ -92,7 +92,7 @@ class _Data:
 
 
 def train_joint(
-    net: JointNet,
+    net: Towers,
     images: Sequence[Shown],
     grey: NDArray[np.uint8],
     pairs: Sequence[tuple[str, str]],
@@ -101,8 +101,8 @@ def train_joint(
     device: torch.device | None = None,
     checkpoint: Path | None = None,
     tell: Tell = lambda line: None,
-) -> tuple[JointNet, float]:
-    """Train a network.
+) -> tuple[Towers, float]:
+    """Train towers.
 
     Args:
         net: Where training starts.
@@ -115,7 +115,7 @@ def train_joint(
         tell: Called with a line after each epoch.
 
     Returns:
-        The averaged network in evaluation mode, and seconds in all.
+        The averaged towers in evaluation mode, and seconds in all.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(options.seed)

@@ -36,7 +36,7 @@ def _sides(net: JointNet, grey: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """Learned vectors and components."""
     pixels = torch.from_numpy(grey).float() / 255
     learned = [
-        net.pictures.vector(net.pictures.see(p[:, None].expand(-1, DEPTH, -1, -1)).pooled)
+        net.learned([s.pooled for s in net.see(p[:, None].expand(-1, DEPTH, -1, -1))])
         for p in torch.split(pixels, _SLABS)
     ]
     fixed = [net.fixed.components(counted(p)) for p in torch.split(pixels, _SLABS)]
@@ -46,7 +46,7 @@ def _sides(net: JointNet, grey: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def read_vectors(net: JointNet, texts: Sequence[str]) -> NDArray[np.float64]:
     """(N, dim) of texts, as the encoder gives them."""
-    rows = [net.text_vectors([t], net.words(*net.words.tokens([t])).vectors) for t in texts]
+    rows = [net.text_vectors([t], net.read([t])[0]) for t in texts]
     return torch.cat(rows).double().numpy()
 
 
@@ -69,7 +69,7 @@ def choose_shares(
 
     @cache
     def parts(text: str) -> tuple[Tensor, Tensor]:
-        return net.words(*net.words.tokens([text])).vectors, net.words.bag([text])
+        return net.read([text])[0], net.first.words.bag([text])
 
     def read(texts: Sequence[str]) -> NDArray[np.float64]:
         rows = torch.cat([net.fixed.of_text(*parts(text)) for text in texts])

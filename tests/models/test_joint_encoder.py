@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, counted
-from mmtool.models.encoders.joint import JointNet, OwnJointEncoder
+from mmtool.models.encoders.joint import JointNet, OwnJointEncoder, Towers
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings, slabs
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize, oriented
 from mmtool.models.encoders.word_net import WordNet, WordSize, topics_of, vocabulary, words_of
@@ -21,12 +21,13 @@ def random_picture(*shape: int, seed: int = 0) -> Picture:
     return Picture(np.random.default_rng(seed).random(shape, dtype=np.float32))
 
 
-@pytest.fixture
-def encoder() -> OwnJointEncoder:
+@pytest.fixture(params=[1, 2], ids=["one tower", "two"])
+def encoder(request: pytest.FixtureRequest) -> OwnJointEncoder:
     torch.manual_seed(0)
-    net = JointNet(SMALL, WORDS, FIXED, ["brain", "axial"])
+    net = JointNet([Towers(SMALL, WORDS, ["brain", "axial"]) for _ in range(request.param)], FIXED)
     grey = np.random.default_rng(0).integers(0, 256, (20, 64, 64), dtype=np.uint8)
-    net.words.topics[1:] = torch.eye(2, 4)
+    for tower in net.towers:
+        tower.words.topics[1:] = torch.eye(2, 4)
     net.fixed.fit(grey, torch.nn.functional.normalize(torch.rand(20, 4), dim=-1))
     net.fixed.shares.copy_(torch.tensor([1.0, 0.5, 0.5]))
     return OwnJointEncoder(net, {"input": asdict(SETTINGS), "parts": True}, "small", "0" * 64)
@@ -87,6 +88,18 @@ def test_together_or_one_by_one(encoder: OwnJointEncoder) -> None:
     assert [len(p) for p in read.parts] == [2, 5]
 
 
+def test_a_similarity_is_the_mean_of_the_towers() -> None:
+    torch.manual_seed(1)
+    both = [Towers(SMALL, WORDS, ["brain", "axial"]) for _ in range(2)]
+    plain = {"input": asdict(SETTINGS)}
+    found = []
+    for towers in (both[:1], both[1:], both):
+        encoder = OwnJointEncoder(JointNet(towers, FIXED), plain, "small", "0" * 64)
+        pictures = encoder.encode_pictures([random_picture(1, 64, 64, seed=k) for k in range(3)])
+        found.append(encoder.encode_texts(["axial brain"]).vectors @ pictures.vectors.T)
+    np.testing.assert_allclose((found[0] + found[1]) / 2, found[2], atol=1e-5)
+
+
 def test_places_of_patches_cover_the_picture(encoder: OwnJointEncoder) -> None:
     places = encoder.encode_pictures([random_picture(1, 64, 32)]).places[0]
     assert places.min() >= 0
@@ -103,8 +116,9 @@ def test_places_of_words_are_letters(encoder: OwnJointEncoder) -> None:
 
 
 def test_nothing_in_nothing_out(encoder: OwnJointEncoder) -> None:
-    assert encoder.encode_pictures([]).vectors.shape == (0, 26)
-    assert encoder.encode_texts([]).vectors.shape == (0, 26)
+    assert encoder.encode_pictures([]).vectors.shape == (0, encoder.dim)
+    assert encoder.encode_texts([]).vectors.shape == (0, encoder.dim)
+    assert encoder.dim in (26, 42)
     assert np.isfinite(encoder.encode_texts([""]).vectors).all()
 
 

@@ -56,10 +56,11 @@ def test_training_goes_on_from_its_checkpoint_and_can_be_measured(
     def trained(out: str, epochs: int) -> tuple[Path, list[str]]:
         told: list[str] = []
         fit = FitOptions(epochs=epochs, batch=16)
-        return train_retrieve(RetrieveTraining(data, tmp_path / out, fit), told.append), told
+        options = RetrieveTraining(data, tmp_path / out, fit, towers=2)
+        return train_retrieve(options, told.append), told
 
     folder, first = trained("one", 2)
-    assert sum(line.startswith("epoch") for line in first) == 2
+    assert sum(line.startswith("epoch") for line in first) == 4
     again, told = trained("one", 2)
     assert not any(line.startswith("epoch") for line in told)
     assert (folder / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()

@@ -155,11 +155,11 @@ def _swapped(task: ReportTask, looks: Sequence[Look]) -> Row:
     return Row("swapped image, same cases", len(pairs), passed, "must tell something else")
 
 
-def _verdicts(task: ReportTask, look: Look, text: str) -> dict[str, str]:
+def _verdicts(task: ReportTask, look: Look, text: str) -> dict[tuple[str, str], str]:
     model, encoder = task.loaded()
     gate = gate_of(look, model)
     found, _ = findings_of(look, gate, model, encoder, first=1, votes={}, support={})
-    return {c.sentence: c.verdict for c in check_report(text, [gate], found, model.cuts)}
+    return {(c.sentence, c.about): c.verdict for c in check_report(text, [gate], found, model.cuts)}
 
 
 def _diluted(task: ReportTask, looks: Sequence[Look]) -> Row:
@@ -168,7 +168,7 @@ def _diluted(task: ReportTask, looks: Sequence[Look]) -> Row:
     for look in looks:
         plain = _verdicts(task, look, _GIVEN)
         padded = _verdicts(task, look, _PADDING + _GIVEN + " " + _PADDING)
-        passed += all(padded.get(sentence) == verdict for sentence, verdict in plain.items())
+        passed += all(padded.get(stated) == verdict for stated, verdict in plain.items())
     return Row("diluted text", len(looks), passed, "must judge each sentence the same")
 
 

@@ -10,6 +10,7 @@ import typer
 
 from mmtool.cli import options as shared
 from mmtool.cli.run import Channels, run_task
+from mmtool.errors import UsageError
 from mmtool.pipelines.samplesheet import BatchItem
 
 if TYPE_CHECKING:
@@ -111,6 +112,14 @@ def report(
             "Images given are used too.",
         ),
     ] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --self-test: a CSV or TSV table of what the images are (columns image, "
+            "modality, plane, region, case), for pairs that look alike and are not.",
+        ),
+    ] = None,
     volumes: Annotated[
         bool, typer.Option(help="Measure the brain of MR volumes of the head.")
     ] = True,
@@ -157,8 +166,10 @@ def report(
     )
     task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader))
     if self_test:
-        _self_test(task, inputs or [], as_json=json)
+        _self_test(task, inputs or [], truth, as_json=json)
         return
+    if truth is not None:
+        raise UsageError("--truth is for --self-test", "add --self-test, or leave it out")
     run_task(
         task,
         inputs or [],
@@ -187,12 +198,14 @@ def _reader(folder: Path | None) -> FolderReader | None:
     return load_reader(folder)
 
 
-def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:
+def _self_test(task: ReportTask, paths: list[Path], truth: Path | None, *, as_json: bool) -> None:
     import json
 
+    from mmtool.io.readers.image_truths import read_image_truths
     from mmtool.pipelines.report_selftest import COLUMNS, self_test
 
-    rows = [row.cells() for row in self_test(task, paths)]
+    truths = {} if truth is None else read_image_truths(truth, task.limits)
+    rows = [row.cells() for row in self_test(task, paths, truths)]
     if as_json:
         typer.echo(json.dumps([dict(zip(COLUMNS, r, strict=True)) for r in rows], indent=2))
         return

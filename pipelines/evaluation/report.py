@@ -17,11 +17,7 @@ from mmtool.io.readers.picture import picture_reader
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import write_tsv
 from mmtool.models.report.sentences import image_sentence
-from mmtool.pipelines.evaluation.report_floors import (
-    confusable_pairs,
-    histories,
-    nearest_by_words,
-)
+from mmtool.pipelines.evaluation.report_floors import histories, nearest_by_words
 from mmtool.pipelines.evaluation.report_labels import label_counts
 from mmtool.pipelines.evaluation.report_metrics import (
     LABELLER,
@@ -41,9 +37,11 @@ from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
 from mmtool.pipelines.report_heat import METHODS, heat_of
 from mmtool.pipelines.report_images import read_study, slices_of
+from mmtool.pipelines.report_pairs import ABOUT, Known, ask, by_heads
 from mmtool.pipelines.task import input_sha256
 from mmtool.pipelines.training.report import encoded
 from mmtool.pipelines.training.report_data import DEV, TRAIN, Labelled, labelled_images
+from mmtool.retrieval import Picture
 
 COLUMNS = ("method", "metric", "value", "low", "high", "n")
 NEAREST = "caption of the nearest training image"
@@ -176,19 +174,19 @@ def _better(
 def _confused(
     task: ReportTask, held: Sequence[Labelled], vectors: NDArray[np.float32], seed: int
 ) -> list[Row]:
-    """Pairs that look alike: told rightly only if both are (MediConfusion, 2409.15477)."""
+    """Pairs that look alike: told rightly only if both are, and not the same of both."""
     model, _ = task.loaded()
-    rows = []
-    for question in ("modality", "plane", "region"):
-        truth = [i.labels.get(question, "") for i in held]
-        pairs = confusable_pairs(vectors, truth, [i.group for i in held])
-        if not pairs:
-            continue
-        said = [model.told(question, v[None]).value for v in vectors]
-        right = [float(said[a] == truth[a] and said[b] == truth[b]) for a, b in pairs]
-        groups = [held[a].group for a, _ in pairs]
-        found = _drawn(_mean_of(right), groups, seed)
-        rows.append(("pairs that look alike", f"{question}: both right", *found, len(pairs)))
+    blank = Picture(np.zeros((1, 1, 1), np.float32))  # heads look at the vector alone
+    known = [Known(blank, v, i.labels, i.group) for i, v in zip(held, vectors, strict=True)]
+    rows: list[Row] = []
+    for about in ABOUT:
+        asked = ask(known, about, by_heads(model))
+        figures = {"both right (chance 0.25)": asked.both, "same answer to both": asked.same}
+        groups = [held[a].group for a, _ in asked.pairs]
+        for name, values in figures.items():
+            if values:
+                found = _drawn(_mean_of(values), groups, seed)
+                rows.append(("pairs that look alike", f"{about}: {name}", *found, len(values)))
     return rows
 
 

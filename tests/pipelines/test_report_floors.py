@@ -1,4 +1,4 @@
-"""Floors of a report, pairs that look alike, and the labeller beside headings."""
+"""Floors of a report, and the labeller beside headings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
-import numpy as np
-
 from mmtool.models.text.findings import BY_NAME
-from mmtool.pipelines.evaluation.report_floors import (
-    confusable_pairs,
-    histories,
-    nearest_by_words,
-)
+from mmtool.pipelines.evaluation.report_floors import histories, nearest_by_words
 from mmtool.pipelines.evaluation.report_labels import HEADINGS, label_counts
 
 
@@ -29,15 +23,6 @@ def test_histories_are_of_every_image_of_a_case(tmp_path: Path) -> None:
     text = "\n".join(json.dumps(row) for row in rows)
     (tmp_path / "medpix2/cases.jsonl").write_text(text)
     assert histories(tmp_path) == {"a": "pain", "b": "pain", "c": ""}
-
-
-def test_pairs_look_more_alike_than_their_own_kind() -> None:
-    angles = np.array([0.0, 0.1, 0.9, 1.5, 1.6])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    assert confusable_pairs(vectors, ["a", "b", "a", "b", "b"], list("12345")) == [
-        (0, 1), (2, 3),
-    ]  # fmt: skip
-    assert confusable_pairs(vectors, ["a", "b", "a", "b", ""], ["1"] * 5) == []
 
 
 def test_the_labeller_is_counted_against_headings(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,22 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
+from mmtool.io.limits import Limits
+from mmtool.io.readers.json_lines import read_json_lines
 from mmtool.pipelines.evaluation.report_metrics import words_of
 
 _CASES = Path("medpix2") / "cases.jsonl"
 
 
-def histories(data: Path) -> dict[str, str]:
-    """History of the case of each image by the image's name; empty where there are no cases."""
+def histories(data: Path, limits: Limits) -> dict[str, str]:
+    """History of the case of each image by the image's name; empty where there are no cases.
+
+    Raises:
+        InputError: The cases can't be read.
+    """
     path = data / _CASES
     if not path.is_file():
         return {}
-    out = {}
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            case = json.loads(line)
-            out.update({str(name): str(case.get("history") or "") for name in case["images"]})
-    return out
+    return {
+        name: case.get("history", "")
+        for _, case in read_json_lines(path, limits)
+        for name in case.get("images", "").split("; ")
+    }
 
 
 def nearest_by_words(asked: Sequence[str], known: Sequence[str]) -> list[int]:

@@ -95,7 +95,6 @@ def test_scores_are_printed_and_left_behind(made: Path, tmp_path: Path, mmtool: 
 
     rows = {(r["method"], r["metric"]): r for r in metrics["rows"]}
     assert {method for method, metric in rows if metric == "ROUGE-L"} == METHODS
-    # The history of no other case has a word more in common: the floor takes the first one.
     frequent = rows["most frequent caption", "BLEU-1"]
     assert 0 < frequent["low"] <= frequent["value"] <= frequent["high"] <= 1
     assert rows["pairs that look alike", "modality: both right (chance 0.25)"]["n"] > 0

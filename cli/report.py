@@ -87,6 +87,16 @@ def report(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    keep_tokens: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Give the model of --reader only this share of its visual tokens (above 0, below "
+            "1), those that matter most to its encoder, and the others as one; --self-test tells "
+            "what that costs.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     retrieve: Annotated[
         Path | None,
         typer.Option(
@@ -164,7 +174,7 @@ def report(
         volumes=volumes,
         explain=tuple(explain or ()),
     )
-    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader))
+    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader, keep_tokens))
     if self_test:
         _self_test(task, inputs or [], truth, as_json=json)
         return
@@ -189,13 +199,18 @@ def _cases(index: Path | None) -> IndexCases | None:
     return IndexCases(index)
 
 
-def _reader(folder: Path | None) -> FolderReader | None:
+def _reader(folder: Path | None, keep: float | None) -> FolderReader | None:
     """The outside model; what it takes is imported only where there is one."""
+    if keep is not None and (folder is None or not 0 < keep < 1):
+        raise UsageError(
+            "--keep-tokens is a share above 0 and below 1, for the model of --reader",
+            "for example --reader DIR --keep-tokens 0.5",
+        )
     if folder is None:
         return None
     from mmtool.pipelines.report_reader import load_reader
 
-    return load_reader(folder)
+    return load_reader(folder, keep)
 
 
 def _self_test(task: ReportTask, paths: list[Path], truth: Path | None, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from mmtool.errors import InputError
 from mmtool.io.readers.image_truths import CASE
 from mmtool.models.report.sentences import image_sentence
+from mmtool.models.text.findings import label
 from mmtool.pipelines.report import ReportTask
 from mmtool.pipelines.report_answers import named_kinds
 from mmtool.pipelines.report_cases import votes_of
@@ -29,6 +30,7 @@ from mmtool.pipelines.report_pairs import (
     by_reader,
     planes_of,
 )
+from mmtool.pipelines.report_reader import FolderReader, Reader
 from mmtool.pipelines.report_strangers import STRANGERS, stranger
 from mmtool.reports import Gate
 from mmtool.retrieval import Hit, Item, Picture, Source
@@ -95,7 +97,8 @@ def self_test(
     )
     if not looks:
         return rows
-    return [*rows, *(test(task, looks) for test in tests), *_confusable(task, looks, truths)]
+    rows += [test(task, looks) for test in tests]
+    return [*rows, *_confusable(task, looks, truths), *_thinned(task, looks)]
 
 
 def _look(task: ReportTask, image: Seen) -> Look:
@@ -223,9 +226,33 @@ def _confusable(
     choosers = {"": by_heads(model)}
     if task.reader is not None:
         choosers[f", {task.reader.name}"] = by_reader(task.reader)
+    if (whole := _whole(task.reader)) is not None:
+        choosers[f", {whole.name} with all visual tokens"] = by_reader(whole)
     for name, choose in choosers.items():
         for about in ABOUT:
             yield _set_accuracy(f"confusable pairs: {about}{name}", ask(images, about, choose))
+
+
+def _whole(reader: Reader | None) -> Reader | None:
+    """The same outside model with all visual tokens, where it is given a share of them."""
+    if not isinstance(reader, FolderReader) or reader.keep is None:
+        return None
+    return replace(reader, keep=None)
+
+
+def _thinned(task: ReportTask, looks: Sequence[Look]) -> Iterator[Row]:
+    """What fewer visual tokens cost: words of the outside model beside those with all tokens."""
+    whole = _whole(task.reader)
+    if task.reader is None or task.reader.keep is None or whole is None:
+        return
+    same, named = 0, 0
+    for look in looks:
+        picture = look.slices[len(look.slices) // 2][1]
+        less, all_of_it = task.reader.read(picture), whole.read(picture)
+        same += less == all_of_it
+        named += label(less) == label(all_of_it)
+    note = f"the same words as with all; the same findings in {named} of {len(looks)}"
+    yield Row(f"{task.reader.keep:.0%} of the visual tokens", len(looks), same, note)
 
 
 def _set_accuracy(test: str, asked: Asked) -> Row:

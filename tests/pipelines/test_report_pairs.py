@@ -36,7 +36,7 @@ def at(angle: float, plane: str, group: str, grey: float = 0.0) -> Known:
 class Talker:
     """Tells the planes of dark and bright images as it was told to."""
 
-    name, sha256 = "talker", "0" * 64
+    name, sha256, keep = "talker", "0" * 64, None
 
     def __init__(self, dark: str, bright: str) -> None:
         self.words, self.asked = (dark, bright), list[str]()

@@ -32,7 +32,7 @@ _BEFORE = re.compile(rf"((?:\w+ ){{0,2}}\w+)[ -](?:{_ANY})")
 _WHERE = re.compile(r"\b(?:on|by|in|at|from|to)\b")  # "a mass of the liver on CT"
 _OF = re.compile(rf"(?:{_ANY})(?: \w+){{0,3}}? (?:of|through) ([\w ,/-]{{1,80}})")
 _VERB = re.compile(
-    r"\b(?:with|without|shows?|showed|demonstrat\w+|reveals?|is|are|was|were|there)\b"
+    r"\b(?:with|without|shows?|showed|demonstrate[ds]?|reveals?|is|are|was|were|there)\b"
 )
 _SIDE = re.compile(r"\b(?:left|right|bilateral)\b")
 _LENGTH = re.compile(r"\d{1,4}(?:\.\d{1,3})? ?(?:mm|cm)\b")

@@ -1,10 +1,14 @@
 """Fewer visual tokens for an outside vision-language model, when it is run.
 
-The tokens that [CLS] attends to most in the last layer of the picture's encoder are kept, as
-VTC-CLS (2412.05819) does before the language model, and the others become one token, their mean
-weighted by that attention, as in EViT (2202.07800). Only what transformers gives and takes in
-public is used: attentions and features of the encoder, embeddings of the input, and hooks of torch
-on the encoder of models that attend to pictures crosswise.
+The tokens that [CLS] attends to most in the last layer of the picture's encoder are kept, and the
+others become one. The measure is that of VTC-CLS (2412.05819), which sums it over layers that are
+chosen for each task; the merged token is that of EViT (2202.07800), but for its length: EViT adds
+the others up by their attention, which suits a network that was trained so, and here it is their
+mean by it, so that it is as long as a token that the network knows.
+
+Only what transformers gives and takes in public is used: attentions and features of the encoder,
+embeddings of the input, and hooks of torch on the encoder of models that attend to pictures
+crosswise.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import typer
 
 from mmtool.cli import options as shared
 from mmtool.cli.run import Channels, run_task
+from mmtool.errors import UsageError
 from mmtool.pipelines.samplesheet import BatchItem
 
 if TYPE_CHECKING:
@@ -86,6 +87,16 @@ def report(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    keep_tokens: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Give the model of --reader only this share of its visual tokens (above 0, below "
+            "1), those that matter most to its encoder, and the others as one; --self-test tells "
+            "what that costs.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     retrieve: Annotated[
         Path | None,
         typer.Option(
@@ -111,6 +122,14 @@ def report(
             "Images given are used too.",
         ),
     ] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --self-test: a CSV or TSV table of what the images are (columns image, "
+            "modality, plane, region, case), for pairs that look alike and are not.",
+        ),
+    ] = None,
     volumes: Annotated[
         bool, typer.Option(help="Measure the brain of MR volumes of the head.")
     ] = True,
@@ -155,10 +174,12 @@ def report(
         volumes=volumes,
         explain=tuple(explain or ()),
     )
-    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader))
+    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader, keep_tokens))
     if self_test:
-        _self_test(task, inputs or [], as_json=json)
+        _self_test(task, inputs or [], truth, as_json=json)
         return
+    if truth is not None:
+        raise UsageError("--truth is for --self-test", "add --self-test, or leave it out")
     run_task(
         task,
         inputs or [],
@@ -178,21 +199,28 @@ def _cases(index: Path | None) -> IndexCases | None:
     return IndexCases(index)
 
 
-def _reader(folder: Path | None) -> FolderReader | None:
+def _reader(folder: Path | None, keep: float | None) -> FolderReader | None:
     """The outside model; what it takes is imported only where there is one."""
+    if keep is not None and (folder is None or not 0 < keep < 1):
+        raise UsageError(
+            "--keep-tokens is a share above 0 and below 1, for the model of --reader",
+            "for example --reader DIR --keep-tokens 0.5",
+        )
     if folder is None:
         return None
     from mmtool.pipelines.report_reader import load_reader
 
-    return load_reader(folder)
+    return load_reader(folder, keep)
 
 
-def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:
+def _self_test(task: ReportTask, paths: list[Path], truth: Path | None, *, as_json: bool) -> None:
     import json
 
+    from mmtool.io.readers.image_truths import read_image_truths
     from mmtool.pipelines.report_selftest import COLUMNS, self_test
 
-    rows = [row.cells() for row in self_test(task, paths)]
+    truths = {} if truth is None else read_image_truths(truth, task.limits)
+    rows = [row.cells() for row in self_test(task, paths, truths)]
     if as_json:
         typer.echo(json.dumps([dict(zip(COLUMNS, r, strict=True)) for r in rows], indent=2))
         return

@@ -133,7 +133,8 @@ class ReportTask:
             known["text"] = _words(options.text, self.limits)
         known["model_files"] = self._model_files().card["sha256"]
         known["cases"] = None if self.cases is None else self.cases.state()
-        known["reader"] = None if self.reader is None else self.reader.sha256
+        reader = self.reader
+        known["reader"] = None if reader is None else (reader.sha256, reader.keep)
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -173,6 +174,8 @@ class ReportTask:
                        for v in ("agrees", "contradicts", "unsupported", "not checked")},
             "notes": list(dict.fromkeys(notes)),
         }  # fmt: skip
+        if self.reader is not None:
+            summary["visual_tokens_kept"] = 1.0 if self.reader.keep is None else self.reader.keep
         hashes = {str(p): self._hash(p) for p in item.inputs}
         return ItemResult(summary=summary, inputs_sha256=hashes)
 
@@ -325,6 +328,11 @@ class ReportTask:
                 f"The outside model {self.reader.name} was neither trained nor measured here; what "
                 "it says is there is told as uncertain, and what it says is not there is not told."
             )
+            if self.reader.keep is not None:
+                statements.append(
+                    f"It was given {self.reader.keep:.0%} of the visual tokens, and the others "
+                    "merged into one; what that costs is told by --self-test."
+                )
         if any(m.use == "research" for m in used):
             statements.append("For research: the training data ask for it.")
         return Provenance(

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import named_findings
-from mmtool.pipelines.report_gate import region_of
+from mmtool.pipelines.report_gate import region_of, regions_of
 from mmtool.reports import Answer, Finding, Gate, Said
 
 CANNOT = "cannot tell"
-_NAMES = {"CT": "CT", "MR": "MRI", "XR": "X-ray", "US": "ultrasound"}
+NAMES = {"CT": "CT", "MR": "MRI", "XR": "X-ray", "US": "ultrasound"}
 _MODALITY = {
     "CT": r"\bct\b|computed tomograph\w+|cat scan", "MR": r"\bmri?\b|magnetic resonance",
     "XR": r"\bx-?rays?\b|\bradiograph\w*|plain film", "US": r"\bultraso\w+",
@@ -107,7 +107,7 @@ def _kind(question: str, lower: str, gate: Gate) -> Answer | None:
         if yes is None:
             return None
         return Answer(question, "yes" if yes else "no", True, reason, said.probability)
-    value = _NAMES.get(said.value, said.value)
+    value = NAMES.get(said.value, said.value)
     return Answer(question, value, True, reason, said.probability)
 
 
@@ -128,13 +128,18 @@ def _says(asked: str, lower: str, value: str) -> bool | None:
     """Whether what a closed question names is what is there; None if it names nothing."""
     if asked == "contrast":
         return (value == "yes") != bool(re.search(r"non-?contrast|without", lower))
-    if asked == "modality":
-        named = {name for name, p in _MODALITY.items() if re.search(p, lower)}
-    elif asked == "plane":
-        named = {p for p in _PLANES if p in lower}
-    elif asked == "sequence":
-        named = {s for s in _SEQUENCES if s in lower}
+    if asked == "sequence":
         value = value.lower()
-    else:
-        named = {region_of(lower)} - {""}
+    named = named_kinds(asked, lower)
     return value in named if named else None
+
+
+def named_kinds(asked: str, lower: str) -> set[str]:
+    """Modalities, planes, sequences or regions that words in small letters name."""
+    if asked == "modality":
+        return {name for name, p in _MODALITY.items() if re.search(p, lower)}
+    if asked == "plane":
+        return {p for p in _PLANES if p in lower}
+    if asked == "sequence":
+        return {s for s in _SEQUENCES if s in lower}
+    return set(regions_of(lower))

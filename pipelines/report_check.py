@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import Named, named_findings
 from mmtool.models.text.sections import clean, sentences
+from mmtool.pipelines.report_gate import regions_of
 from mmtool.reports import Check, Finding, Gate, Verdict
 
 _MODALITY = {
@@ -15,6 +16,26 @@ _MODALITY = {
     "XR": r"\bx-?rays?\b|\bradiograph\w*", "US": r"\bultraso\w+|\bsonogra\w+",
 }  # fmt: skip
 _PLANE = {name: rf"\b{name}\b" for name in ("axial", "coronal", "sagittal")}
+# "T2" alone may be a vertebra.
+_SEQUENCE = {
+    "T1": r"\bt1(?:-?w\b|[ -]weighted)", "T2": r"\bt2(?:-?w\b|[ -]weighted)",
+    "FLAIR": r"\bflair\b", "diffusion": r"\bdwi\b|\bdiffusion[ -]weighted",
+}  # fmt: skip
+_CONTRAST = {
+    "no": r"\bnon-?contrast|\bunenhanced|\bwithout (?:iv |intravenous )?contrast",
+    "yes": r"\bwith (?:iv |intravenous )?contrast|\bcontrast[ -]enhanced|\bpost-?contrast",
+}
+_KINDS = {"modality": _MODALITY, "plane": _PLANE, "sequence": _SEQUENCE, "contrast": _CONTRAST}
+# What an image is said to be of: "chest CT", "CT scan of the chest and abdomen shows ...".
+_ANY = "|".join(_MODALITY.values())
+_BEFORE = re.compile(rf"((?:\w+ ){{0,2}}\w+)[ -](?:{_ANY})")
+_WHERE = re.compile(r"\b(?:on|by|in|at|from|to)\b")  # "a mass of the liver on CT"
+_OF = re.compile(rf"(?:{_ANY})(?: \w+){{0,3}}? (?:of|through) ([\w ,/-]{{1,80}})")
+_VERB = re.compile(
+    r"\b(?:with|without|shows?|showed|demonstrate[ds]?|reveals?|is|are|was|were|there)\b"
+)
+_SIDE = re.compile(r"\b(?:left|right|bilateral)\b")
+_LENGTH = re.compile(r"\d{1,4}(?:\.\d{1,3})? ?(?:mm|cm)\b")
 _ML = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)\s*(?:ml|cc|cm3|milliliters?)\b")
 _NEAR = 0.15  # share by which a stated volume may be off
 _EVEN = 5.0  # % of asymmetry below which no side is larger
@@ -25,7 +46,10 @@ _LARGER = re.compile(r"\b(?:larger|enlarged|bigger)\b")
 def check_report(
     text: str, gates: Sequence[Gate], findings: Sequence[Finding], validated: Collection[str]
 ) -> tuple[Check, ...]:
-    """Compare each sentence that says what is to be seen.
+    """Compare each sentence that says what is to be seen, statement by statement.
+
+    A sentence may state several things ("axial CT of the chest"): each gets a verdict of its own,
+    so that no sentence agrees by one word of it. What nothing here knows is not checked.
 
     Args:
         text: The given report.
@@ -36,37 +60,49 @@ def check_report(
     out: list[Check] = []
     for sentence in sentences(clean(text)):
         if sentence.asks and any(c.isalpha() for c in sentence.text):
-            out.append(_check(sentence.text, gates, findings, validated))
+            out += _check(sentence.text, gates, findings, validated)
     return tuple(out)
 
 
 def _check(
     sentence: str, gates: Sequence[Gate], findings: Sequence[Finding], validated: Collection[str]
-) -> Check:
-    """The worst that can be said of a sentence, since one false word makes it false."""
+) -> list[Check]:
+    """All that a sentence states, each once."""
     checks = [
         *_kind(sentence, gates),
         *_numbers(sentence, findings),
         *_named(sentence, gates, findings, validated),
     ]
-    order: tuple[Verdict, ...] = ("contradicts", "unsupported", "agrees", "not checked")
-    worst = sorted(checks, key=lambda c: order.index(c.verdict))
-    return worst[0] if worst else Check(sentence, "not checked", "it names nothing known here")
+    nothing = Check(sentence, "not checked", "it names nothing known here")
+    return list(dict.fromkeys(checks)) or [nothing]
 
 
 def _kind(sentence: str, gates: Sequence[Gate]) -> Iterator[Check]:
     """What the sentence says that the images are."""
-    lower = sentence.lower()
-    for what, table, own in (
-        ("modality", _MODALITY, {g.modality.value for g in gates}),
-        ("plane", _PLANE, {g.plane.value for g in gates}),
-    ):
-        said = {name for name, pattern in table.items() if re.search(pattern, lower)}
-        own -= {""}
-        if not said or not own or "all planes" in own:
-            continue
-        words = f"the {what} is {' and '.join(sorted(own))}"
-        yield Check(sentence, "agrees" if said & own else "contradicts", words)
+    for about, said in _stated(sentence.lower()).items():
+        own = [s for s in (getattr(g, about) for g in gates) if s.value]
+        values = {s.value for s in own}
+        if not own:
+            yield Check(sentence, "not checked", f"the {about} is not known", about=about)
+        elif "all planes" in values:
+            yield Check(sentence, "not checked", "the volume has no plane of its own", about=about)
+        else:
+            by = " and ".join(sorted({f"the {s.by}" for s in own}))
+            words = f"the {about} is {' and '.join(sorted(values))}, by {by}"
+            verdict: Verdict = "agrees" if said & values else "contradicts"
+            yield Check(sentence, verdict, words, about=about)
+
+
+def _stated(lower: str) -> dict[str, set[str]]:
+    """What a sentence says that an image is: modality, plane, region, sequence, contrast."""
+    said = {
+        about: {name for name, pattern in table.items() if re.search(pattern, lower)}
+        for about, table in _KINDS.items()
+    }
+    parts = [_WHERE.split(part)[-1] for part in _BEFORE.findall(lower)]
+    parts += [_VERB.split(part)[0] for part in _OF.findall(lower)]
+    said["region"] = {name for part in parts for name in regions_of(part)}
+    return {about: values for about, values in said.items() if values}
 
 
 def _numbers(sentence: str, findings: Sequence[Finding]) -> Iterator[Check]:
@@ -92,7 +128,8 @@ def _volume(
         return
     fits = abs(float(stated[1]) - measured) <= _NEAR * max(measured, 1e-9)
     reason = f"{measured:.2f} mL was measured"
-    yield Check(sentence, "agrees" if fits else "contradicts", reason, finding.id)
+    about = f"{side} {finding.text}, volume".strip()
+    yield Check(sentence, "agrees" if fits else "contradicts", reason, finding.id, about)
 
 
 def _asymmetry(sentence: str, side: str, percent: float, finding: Finding) -> Iterator[Check]:
@@ -103,18 +140,34 @@ def _asymmetry(sentence: str, side: str, percent: float, finding: Finding) -> It
         return
     own = percent if side == "left" else -percent
     reason = f"left and right differ by {abs(percent):.1f} %"
+    verdict: Verdict = "agrees" if (own < 0) == smaller else "contradicts"
     if abs(percent) < _EVEN:
-        yield Check(sentence, "unsupported", reason, finding.id)
-    else:
-        fits = (own < 0) == smaller
-        yield Check(sentence, "agrees" if fits else "contradicts", reason, finding.id)
+        verdict = "unsupported"
+    yield Check(sentence, verdict, reason, finding.id, f"{finding.text}, asymmetry")
 
 
 def _named(
     sentence: str, gates: Sequence[Gate], findings: Sequence[Finding], validated: Collection[str]
 ) -> Iterator[Check]:
     for named in named_findings(sentence):
-        yield _one(named, sentence, gates, findings, validated)
+        found = _one(named, sentence, gates, findings, validated)
+        yield found
+        if found.verdict == "agrees" and named.presence != "absent":
+            own = next((f for f in findings if f.id == found.finding), None)
+            yield from _details(sentence, named.name, own)
+
+
+def _details(sentence: str, name: str, own: Finding | None) -> Iterator[Check]:
+    """Side and size of a finding that is there."""
+    lower = sentence.lower()
+    said, there = set(_SIDE.findall(lower)), "" if own is None else own.laterality
+    if own is not None and there and len(said) == 1:
+        verdict: Verdict = "agrees" if there in said else "contradicts"
+        yield Check(sentence, verdict, f"the side is {there}", own.id, f"{name}, side")
+    elif said:
+        yield Check(sentence, "not checked", "the side is not known", about=f"{name}, side")
+    if _LENGTH.search(lower):
+        yield Check(sentence, "not checked", "no length is measured", about=f"{name}, size")
 
 
 def _one(
@@ -125,23 +178,23 @@ def _one(
     validated: Collection[str],
 ) -> Check:
     """One finding that the sentence names."""
+    name = named.name
     known = [g for g in gates if g.known]
     if not known:
-        return Check(sentence, "not checked", "the models are silent on these images")
+        return Check(sentence, "not checked", "the models are silent on these images", about=name)
     kinds = [(g.modality.value, g.region.value, g.contrast.value) for g in known]
     can = [k for k in kinds if all(k[:2])]
-    if can and not any(admissible(named.name, *k) for k in can):
-        if named.presence == "absent":
-            return Check(sentence, "unsupported", f"{named.name} can't be told from these images")
-        return Check(sentence, "contradicts", f"{named.name} can't be told from these images")
-    if named.name not in validated:
-        return Check(sentence, "not checked", f"no model here was validated for {named.name}")
-    own = next((f for f in findings if f.text == named.name), None)
+    if can and not any(admissible(name, *k) for k in can):
+        verdict: Verdict = "unsupported" if named.presence == "absent" else "contradicts"
+        return Check(sentence, verdict, f"{name} can't be told from these images", about=name)
+    if name not in validated:
+        return Check(sentence, "not checked", f"no model here was validated for {name}", about=name)
+    own = next((f for f in findings if f.text == name), None)
     if own is None:
-        verdict: Verdict = "unsupported" if named.presence == "present" else "agrees"
-        return Check(sentence, verdict, f"the model sees no sign of {named.name}")
+        verdict = "unsupported" if named.presence == "present" else "agrees"
+        return Check(sentence, verdict, f"the model sees no sign of {name}", about=name)
     if named.presence == "absent":
         verdict = "contradicts" if own.presence == "present" else "unsupported"
     else:
         verdict = "agrees"
-    return Check(sentence, verdict, f"the model says: {named.name} {own.presence}", own.id)
+    return Check(sentence, verdict, f"the model says: {name} {own.presence}", own.id, name)

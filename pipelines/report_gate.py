@@ -167,10 +167,15 @@ def _plane(image: Seen) -> Said:
     return Said(plane, "header") if plane else Said()
 
 
-def region_of(words: str) -> str:
-    """Region of the models that words for a part of the body mean, or ""."""
+def regions_of(words: str) -> list[str]:
+    """Regions of the models that words for parts of the body mean."""
     lower = words.lower()
-    return next((name for name, p in _PARTS if re.search(rf"\b(?:{p})", lower)), "")
+    return [name for name, pattern in _PARTS if re.search(rf"\b(?:{pattern})", lower)]
+
+
+def region_of(words: str) -> str:
+    """The first of `regions_of`, or ""."""
+    return next(iter(regions_of(words)), "")
 
 
 def _region(image: Seen) -> Said:

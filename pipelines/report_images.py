@@ -90,12 +90,24 @@ def read_study(
     Raises:
         InputError: One of them can't be read, or they are of several patients.
     """
+    found = read_images(paths, limits, series=series)
+    check_one_patient(found)
+    return found
+
+
+def read_images(
+    paths: Sequence[Path], limits: Limits, *, series: str | None = None
+) -> tuple[Seen, ...]:
+    """The same of any patients.
+
+    Raises:
+        InputError: One of them can't be read.
+    """
     found: list[Seen] = []
     with picture_reader(limits) as reader:
         for path in paths:
             for chosen in _series_of(path, limits, series):
                 found.append(_see(path, chosen, reader, limits, len(found) + 1))
-    check_one_patient(found)
     return tuple(found)
 
 

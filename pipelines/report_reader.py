@@ -23,6 +23,7 @@ from mmtool.models.files import hash_file, read_json_object
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import BY_NAME, named_findings
 from mmtool.pipelines.report_images import key_slice
+from mmtool.pipelines.report_tokens import generate
 from mmtool.reports import Finding, Gate
 from mmtool.retrieval import Picture
 
@@ -47,6 +48,11 @@ class Reader(Protocol):
         """Hash of its weights."""
         ...
 
+    @property
+    def keep(self) -> float | None:
+        """Share of the visual tokens that it is given; None for all."""
+        ...
+
     def read(self, picture: Picture, question: str = PROMPT) -> str:
         """Words about one slice."""
         ...
@@ -61,18 +67,24 @@ class FolderReader:
         sha256: Of its weights.
         network: Of transformers.
         processor: Of transformers; makes what the network takes, and words of what it gives.
+        keep: Share of the visual tokens that it is given; None for all. See `report_tokens`.
     """
 
     name: str
     sha256: str
     network: Any
     processor: Any
+    keep: float | None = None
 
     def read(self, picture: Picture, question: str = PROMPT) -> str:
         """Words about one slice, greedily; the same for the same slice."""
         given = self._given(_rgb(picture), question)
+        how = {"max_new_tokens": _MOST_TOKENS, "do_sample": False}
         with torch.inference_mode():
-            made = self.network.generate(**given, max_new_tokens=_MOST_TOKENS, do_sample=False)
+            if self.keep is None:
+                made = self.network.generate(**given, **how)
+            else:
+                made = generate(self.network, given, self.keep, **how)
         asked = given["input_ids"].shape[1] if "input_ids" in given else 0
         starts = made[0, :asked].tolist() == given["input_ids"][0].tolist() if asked else False
         tokens = made[0, asked:] if starts else made[0]
@@ -98,8 +110,12 @@ def _rgb(picture: Picture) -> Any:
     return Image.fromarray(pixels).convert("RGB")
 
 
-def load_reader(folder: Path) -> FolderReader:
+def load_reader(folder: Path, keep: float | None = None) -> FolderReader:
     """The model of a folder as ``save_pretrained`` of transformers writes it.
+
+    Args:
+        folder: Of the model.
+        keep: Share of the visual tokens that it is given, above 0 and below 1; None for all.
 
     Raises:
         ModelError: No such folder, weights of another kind, code of its own, or no transformers.
@@ -115,7 +131,10 @@ def load_reader(folder: Path) -> FolderReader:
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         processor = AutoProcessor.from_pretrained(folder, **safe)
-        network = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **safe)
+        seen = {} if keep is None else {"attn_implementation": "eager"}  # gives its attention
+        network = AutoModelForImageTextToText.from_pretrained(
+            folder, use_safetensors=True, **safe, **seen
+        )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ModelError(
@@ -123,7 +142,7 @@ def load_reader(folder: Path) -> FolderReader:
             "it must hold an image-text-to-text model of transformers with its processor",
         ) from error
     digest = hashlib.sha256("".join(hash_file(path) for path in weights).encode()).hexdigest()
-    return FolderReader(folder.name, digest, network.eval(), processor)
+    return FolderReader(folder.name, digest, network.eval(), processor, keep)
 
 
 def _checked(folder: Path) -> list[Path]:

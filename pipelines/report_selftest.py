@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from mmtool.errors import InputError
+from mmtool.io.readers.image_truths import CASE
 from mmtool.models.report.sentences import image_sentence
+from mmtool.models.text.findings import label
 from mmtool.pipelines.report import ReportTask
+from mmtool.pipelines.report_answers import named_kinds
 from mmtool.pipelines.report_cases import votes_of
 from mmtool.pipelines.report_check import check_report
 from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
-from mmtool.pipelines.report_images import Seen, read_study, slices_of
+from mmtool.pipelines.report_images import Seen, read_images, slices_of
+from mmtool.pipelines.report_pairs import (
+    ABOUT,
+    CHANCE,
+    Asked,
+    Known,
+    ask,
+    by_heads,
+    by_reader,
+    planes_of,
+)
+from mmtool.pipelines.report_reader import FolderReader, Reader
 from mmtool.pipelines.report_strangers import STRANGERS, stranger
 from mmtool.reports import Gate
 from mmtool.retrieval import Hit, Item, Picture, Source
@@ -52,16 +67,26 @@ class Row:
         return self.test, str(self.n), str(self.passed), share, self.note
 
 
-def self_test(task: ReportTask, paths: Sequence[Path]) -> list[Row]:
+def self_test(
+    task: ReportTask, paths: Sequence[Path], truths: Mapping[str, Mapping[str, str]]
+) -> list[Row]:
     """Run all tests.
 
     Args:
         task: With the model that is tested.
         paths: Radiological images for those tests that need real ones.
+        truths: What some of them truly are, by the names of their files; see
+            `mmtool.io.readers.image_truths.read_image_truths`.
+
+    Raises:
+        InputError: An image can't be read, or the truths are of none of the images.
     """
+    if truths and not truths.keys() & {path.name for path in paths}:
+        raise InputError(
+            "the table of truths names none of the images", "its column 'image' holds file names"
+        )
     rows = list(_strangers(task))
-    images = [seen for path in paths for seen in read_study([path], task.limits)]
-    looks = [_look(task, image) for image in images]
+    looks = [_look(task, image) for image in read_images(paths, task.limits)]
     tests: tuple[Callable[[ReportTask, Sequence[Look]], Row], ...] = (
         _wrong_modality,
         _burned_in,
@@ -70,7 +95,10 @@ def self_test(task: ReportTask, paths: Sequence[Path]) -> list[Row]:
         _interfered,
         _reordered,
     )
-    return [*rows, *(test(task, looks) for test in tests)] if looks else rows
+    if not looks:
+        return rows
+    rows += [test(task, looks) for test in tests]
+    return [*rows, *_confusable(task, looks, truths), *_thinned(task, looks)]
 
 
 def _look(task: ReportTask, image: Seen) -> Look:
@@ -155,11 +183,11 @@ def _swapped(task: ReportTask, looks: Sequence[Look]) -> Row:
     return Row("swapped image, same cases", len(pairs), passed, "must tell something else")
 
 
-def _verdicts(task: ReportTask, look: Look, text: str) -> dict[str, str]:
+def _verdicts(task: ReportTask, look: Look, text: str) -> dict[tuple[str, str], str]:
     model, encoder = task.loaded()
     gate = gate_of(look, model)
     found, _ = findings_of(look, gate, model, encoder, first=1, votes={}, support={})
-    return {c.sentence: c.verdict for c in check_report(text, [gate], found, model.cuts)}
+    return {(c.sentence, c.about): c.verdict for c in check_report(text, [gate], found, model.cuts)}
 
 
 def _diluted(task: ReportTask, looks: Sequence[Look]) -> Row:
@@ -168,7 +196,7 @@ def _diluted(task: ReportTask, looks: Sequence[Look]) -> Row:
     for look in looks:
         plain = _verdicts(task, look, _GIVEN)
         padded = _verdicts(task, look, _PADDING + _GIVEN + " " + _PADDING)
-        passed += all(padded.get(sentence) == verdict for sentence, verdict in plain.items())
+        passed += all(padded.get(stated) == verdict for stated, verdict in plain.items())
     return Row("diluted text", len(looks), passed, "must judge each sentence the same")
 
 
@@ -187,3 +215,81 @@ def _reordered(task: ReportTask, looks: Sequence[Look]) -> Row:
     cases = _cases()
     passed = sum(_words(task, x, cases) == _words(task, x, cases[::-1]) for x in looks)
     return Row("order of similar cases", len(looks), passed, "must tell the same")
+
+
+def _confusable(
+    task: ReportTask, looks: Sequence[Look], truths: Mapping[str, Mapping[str, str]]
+) -> Iterator[Row]:
+    """Pairs that look alike, one row for each question and each model that is asked."""
+    model, _ = task.loaded()
+    images = list(_knowns(task, looks, truths))
+    choosers = {"": by_heads(model)}
+    if task.reader is not None:
+        choosers[f", {task.reader.name}"] = by_reader(task.reader)
+    if (whole := _whole(task.reader)) is not None:
+        choosers[f", {whole.name} with all visual tokens"] = by_reader(whole)
+    for name, choose in choosers.items():
+        for about in ABOUT:
+            yield _set_accuracy(f"confusable pairs: {about}{name}", ask(images, about, choose))
+
+
+def _whole(reader: Reader | None) -> Reader | None:
+    """The same outside model with all visual tokens, where it is given a share of them."""
+    if not isinstance(reader, FolderReader) or reader.keep is None:
+        return None
+    return replace(reader, keep=None)
+
+
+def _thinned(task: ReportTask, looks: Sequence[Look]) -> Iterator[Row]:
+    """What fewer visual tokens cost: words of the outside model beside those with all tokens."""
+    whole = _whole(task.reader)
+    if task.reader is None or task.reader.keep is None or whole is None:
+        return
+    same, named = 0, 0
+    for look in looks:
+        picture = look.slices[len(look.slices) // 2][1]
+        less, all_of_it = task.reader.read(picture), whole.read(picture)
+        same += less == all_of_it
+        named += label(less) == label(all_of_it)
+    note = f"the same words as with all; the same findings in {named} of {len(looks)}"
+    yield Row(f"{task.reader.keep:.0%} of the visual tokens", len(looks), same, note)
+
+
+def _set_accuracy(test: str, asked: Asked) -> Row:
+    pairs, read = len(asked.pairs), len(asked.same)
+    if not pairs:
+        return Row(test, 0, 0, "no two images that look alike and are known to differ")
+    note = f"both must be right, chance {CHANCE}; each alone {np.mean(asked.each):.3f}"
+    note += f"; same answer to both {sum(asked.same):.0f} of {read}"
+    note += f"; {pairs - read} not readable" if read < pairs else ""
+    return Row(test, pairs, int(sum(asked.both)), note)
+
+
+def _knowns(
+    task: ReportTask, looks: Sequence[Look], truths: Mapping[str, Mapping[str, str]]
+) -> Iterator[Known]:
+    """The middle slice of each image, and the planes of volumes that have none of their own.
+
+    What the table says goes before the header. The facts are of classes that the heads know, and
+    no picture shows its own to a model.
+    """
+    model, _ = task.loaded()
+    classes = {about: model.heads[about].classes for about in ABOUT if about in model.heads}
+    for place, look in enumerate(looks):
+        middle = len(look.slices) // 2
+        picture, gate = replace(look.slices[middle][1], facts={}), _gate(task, look)
+        header = {about: getattr(gate, about) for about in ABOUT}
+        facts = {about: said.value for about, said in header.items() if said.by == "header"}
+        table = truths.get(look.image.name, {})
+        facts |= {about: _class(about, table[about]) for about in ABOUT if about in table}
+        facts = {k: v for k, v in facts.items() if v in classes.get(k, ())}
+        yield Known(picture, look.vectors[middle], facts, table.get(CASE, f"image {place}"))
+        for plane, cut in planes_of(look.image):
+            vector = _alone(task, replace(cut, facts={})).vectors[0]
+            yield Known(cut, vector, {"plane": plane}, f"image {place}, {plane}")
+
+
+def _class(about: str, words: str) -> str:
+    """The class that the words of a table mean: as they are, or the one kind that they name."""
+    named = named_kinds(about, words.lower())
+    return named.pop() if len(named) == 1 else words

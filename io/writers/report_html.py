@@ -133,8 +133,9 @@ def _checks(report: Report) -> str:
     for check in report.checks:
         link = f" {_link(check.finding, 'finding')}" if check.finding in known else ""
         verdict = f'<span class="tag">{escape(check.verdict)}</span>'
-        rows.append((escape(check.sentence), verdict, escape(check.reason) + link))
-    return _rows(("sentence", "", "why"), rows)
+        about = escape(check.about)
+        rows.append((escape(check.sentence), about, verdict, escape(check.reason) + link))
+    return _rows(("sentence", "what it states", "", "why"), rows)
 
 
 def _explanations(report: Report) -> str:

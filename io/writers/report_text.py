@@ -47,7 +47,10 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
         answers = [f"{a.question} -> {a.answer.rstrip('.')} ({a.reason})" for a in report.answers]
         yield "ANSWERS:", _lines(answers)
     if report.checks:
-        checks = [f"[{c.verdict}] {c.sentence} ({c.reason})" for c in report.checks]
+        checks = [
+            f"[{c.verdict}] {c.sentence} ({f'{c.about}: ' if c.about else ''}{c.reason})"
+            for c in report.checks
+        ]
         yield "THE GIVEN REPORT:", _lines(checks)
     if report.explanations:
         yield (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmtool.errors import InputError
+from mmtool.io.limits import Limits
+from mmtool.io.readers.json_lines import read_json_lines
 from mmtool.io.readers.picture import picture_reader
 from mmtool.io.writers.json_file import write_json
 from mmtool.io.writers.tables import write_tsv
 from mmtool.models.report.sentences import image_sentence
-from mmtool.pipelines.evaluation.report_floors import (
-    confusable_pairs,
-    histories,
-    nearest_by_words,
-)
+from mmtool.pipelines.evaluation.report_floors import histories, nearest_by_words
 from mmtool.pipelines.evaluation.report_labels import label_counts
 from mmtool.pipelines.evaluation.report_metrics import (
     LABELLER,
@@ -41,9 +38,11 @@ from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
 from mmtool.pipelines.report_heat import METHODS, heat_of
 from mmtool.pipelines.report_images import read_study, slices_of
+from mmtool.pipelines.report_pairs import ABOUT, Known, ask, by_heads
 from mmtool.pipelines.task import input_sha256
 from mmtool.pipelines.training.report import encoded
 from mmtool.pipelines.training.report_data import DEV, TRAIN, Labelled, labelled_images
+from mmtool.retrieval import Picture
 
 COLUMNS = ("method", "metric", "value", "low", "high", "n")
 NEAREST = "caption of the nearest training image"
@@ -87,8 +86,14 @@ def evaluate_report(task: ReportTask, data: Path, cache: Path, *, seed: int, tel
         cache: Where vectors are kept.
         seed: Of the draws.
         tell: Progress.
+
+    Raises:
+        InputError: Something of the data is not there or can't be read.
     """
     images = [image for image in labelled_images(data) if image.caption]
+    _check_split(data, images)  # all that is read is read before what takes long
+    told, questions = histories(data, task.limits), _questions(data, task.limits)
+    counts = label_counts(data, task.limits)
     model, encoder = task.loaded()
     known = encoded(images, encoder, task.limits, cache, tell)
     vectors = model.projected(known.vectors)
@@ -106,23 +111,26 @@ def evaluate_report(task: ReportTask, data: Path, cache: Path, *, seed: int, tel
         "most frequent caption": [frequent] * len(held),
     }
     texts |= _with_words(task, [images[i].path for i in held], texts["planned sentences"], tell)
-    texts |= _by_history(data, [images[i] for i in held], [images[i] for i in train])
+    texts |= _by_history(told, [images[i] for i in held], [images[i] for i in train])
     groups = [images[i].group for i in held]
     rows = [row for name, said in texts.items() for row in _scored(name, said, truth, groups, seed)]
     rows += _better(texts, truth, groups, seed)
     rows += _confused(task, [images[i] for i in held], vectors[held], seed)
     rows += _mapped(task, [images[i] for i in held][::_EVERY], seed)
-    rows += _labelled(data, seed)
-    rows += _answered(task, data, images, seed)
-    settings = {
+    rows += _labelled(counts, seed)
+    rows += _answered(task, questions, images, seed)
+    return Scores(tuple(rows), _settings([images[i] for i in held], seed))
+
+
+def _settings(held: Sequence[Labelled], seed: int) -> dict[str, Any]:
+    return {
         "labeller": LABELLER,
         "averaging": "BLEU over the corpus, finding F1 over all counts (micro), others means",
         "normalisation": NORMALISATION,
         "split": "MedPix-2.0, rows of images.csv whose split is not 'train'",
-        "ids": sorted(images[i].path.name for i in held),
+        "ids": sorted(image.path.name for image in held),
         "seed": seed,
     }
-    return Scores(tuple(rows), settings)
 
 
 def _with_words(
@@ -147,10 +155,9 @@ def _with_words(
 
 
 def _by_history(
-    data: Path, held: Sequence[Labelled], train: Sequence[Labelled]
+    told: Mapping[str, str], held: Sequence[Labelled], train: Sequence[Labelled]
 ) -> dict[str, list[str]]:
     """The caption of the training case whose history reads most alike: a floor without pixels."""
-    told = histories(data)
     known = [i for i in train if told.get(i.path.name)]
     if not known:
         return {}
@@ -176,19 +183,19 @@ def _better(
 def _confused(
     task: ReportTask, held: Sequence[Labelled], vectors: NDArray[np.float32], seed: int
 ) -> list[Row]:
-    """Pairs that look alike: told rightly only if both are (MediConfusion, 2409.15477)."""
+    """Pairs that look alike: told rightly only if both are, and not the same of both."""
     model, _ = task.loaded()
-    rows = []
-    for question in ("modality", "plane", "region"):
-        truth = [i.labels.get(question, "") for i in held]
-        pairs = confusable_pairs(vectors, truth, [i.group for i in held])
-        if not pairs:
-            continue
-        said = [model.told(question, v[None]).value for v in vectors]
-        right = [float(said[a] == truth[a] and said[b] == truth[b]) for a, b in pairs]
-        groups = [held[a].group for a, _ in pairs]
-        found = _drawn(_mean_of(right), groups, seed)
-        rows.append(("pairs that look alike", f"{question}: both right", *found, len(pairs)))
+    blank = Picture(np.zeros((1, 1, 1), np.float32))  # heads look at the vector alone
+    known = [Known(blank, v, i.labels, i.group) for i, v in zip(held, vectors, strict=True)]
+    rows: list[Row] = []
+    for about in ABOUT:
+        asked = ask(known, about, by_heads(model))
+        figures = {"both right (chance 0.25)": asked.both, "same answer to both": asked.same}
+        groups = [held[a].group for a, _ in asked.pairs]
+        for name, values in figures.items():
+            if values:
+                found = _drawn(_mean_of(values), groups, seed)
+                rows.append(("pairs that look alike", f"{about}: {name}", *found, len(values)))
     return rows
 
 
@@ -212,10 +219,10 @@ def _mapped(task: ReportTask, held: Sequence[Labelled], seed: int) -> list[Row]:
     return rows
 
 
-def _labelled(data: Path, seed: int) -> list[Row]:
+def _labelled(every: Mapping[str, NDArray[np.int64]], seed: int) -> list[Row]:
     """The labeller beside the MeSH headings of chest reports; none where there are none."""
     rows = []
-    for name, counts in label_counts(data).items():
+    for name, counts in every.items():
         found = _drawn(_f1_of(counts), [str(i) for i in range(len(counts))], seed)
         indexed = len(counts) if not name else int((counts[:, 0] + counts[:, 2]).sum())
         rows.append(("labeller against MeSH headings", f"F1, {name or 'all'}", *found, indexed))
@@ -290,20 +297,30 @@ def _drawn(
     return round(value, 4), round(float(low), 4), round(float(high), 4)
 
 
-def _answered(task: ReportTask, data: Path, images: Sequence[Labelled], seed: int) -> list[Row]:
-    """Questions on images that are here and were not trained on; none where there are none."""
+def _check_split(data: Path, images: Sequence[Labelled]) -> None:
+    for split, name in ((TRAIN, "training"), (DEV, "development")):
+        if not any(image.split == split for image in images):
+            raise InputError(
+                f"{data}: no {name} image with a caption in it",
+                "the column 'split' says 'train' of training images",
+            )
+
+
+def _questions(data: Path, limits: Limits) -> list[dict[str, str]]:
+    """Questions about local images; none where there are none."""
     path = data / _QUESTIONS
-    if not path.is_file():
-        return []
+    rows = [row for _, row in read_json_lines(path, limits)] if path.is_file() else []
+    return [row for row in rows if row.get("local_image") and {"question", "answer"} <= row.keys()]
+
+
+def _answered(
+    task: ReportTask, questions: Sequence[Mapping[str, str]], images: Sequence[Labelled], seed: int
+) -> list[Row]:
+    """Questions on images that are here and were not trained on; none where there are none."""
     held = {i.path.name: i.path for i in images if i.split == DEV}
     every = {i.path.name: i.path for i in images}
     model, _ = task.loaded()
-    asked: list[dict[str, Any]] = []
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if row.get("local_image") and Path(row["local_image"]).name in every:
-                asked.append(row)
+    asked = [row for row in questions if Path(row["local_image"]).name in every]
     if not asked:
         return []
     names = sorted({Path(row["local_image"]).name for row in asked})
@@ -312,14 +329,14 @@ def _answered(task: ReportTask, data: Path, images: Sequence[Labelled], seed: in
     marks = []
     for row in asked:
         name = Path(row["local_image"]).name
-        found = answer(str(row["question"]), [gates[name]], [], model.cuts)
+        found = answer(row["question"], [gates[name]], [], model.cuts)
         said = found.answer if found.told else ""
-        marks.append((name, name in held, found.told, exact_match(said, str(row["answer"])),
-                      token_f1(said, str(row["answer"]))))  # fmt: skip
+        marks.append((name, name in held, found.told, exact_match(said, row["answer"]),
+                      token_f1(said, row["answer"])))  # fmt: skip
     groups = [m[0] for m in marks]
     told = [float(m[2]) for m in marks]
     right, tokens = [float(m[3]) for m in marks], [m[4] for m in marks]
-    yes = [float(exact_match("yes", str(row["answer"]))) for row in asked]
+    yes = [float(exact_match("yes", row["answer"])) for row in asked]
     where = f"VQA-RAD, {len(set(groups))} local images ({sum(m[1] for m in marks)} questions "
     where += "on images held out)"
 

@@ -1,32 +1,35 @@
-"""Floors of a report: words of the case that reads alike; and pairs of images that look alike."""
+"""Floors of a report: words of the case that reads alike."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmtool.io.limits import Limits
+from mmtool.io.readers.json_lines import read_json_lines
 from mmtool.pipelines.evaluation.report_metrics import words_of
 
 _CASES = Path("medpix2") / "cases.jsonl"
 
 
-def histories(data: Path) -> dict[str, str]:
-    """History of the case of each image by the image's name; empty where there are no cases."""
+def histories(data: Path, limits: Limits) -> dict[str, str]:
+    """History of the case of each image by the image's name; empty where there are no cases.
+
+    Raises:
+        InputError: The cases can't be read.
+    """
     path = data / _CASES
     if not path.is_file():
         return {}
-    out = {}
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            case = json.loads(line)
-            out.update({str(name): str(case.get("history") or "") for name in case["images"]})
-    return out
+    return {
+        name: case.get("history", "")
+        for _, case in read_json_lines(path, limits)
+        for name in case.get("images", "").split("; ")
+    }
 
 
 def nearest_by_words(asked: Sequence[str], known: Sequence[str]) -> list[int]:
@@ -47,29 +50,3 @@ def _weighted(row: Mapping[str, int], weight: Mapping[str, float]) -> dict[str, 
     values = {w: n * weight[w] for w, n in row.items() if w in weight}
     length = math.sqrt(sum(v * v for v in values.values())) or 1.0
     return {w: v / length for w, v in values.items()}
-
-
-def confusable_pairs(
-    vectors: NDArray[np.float32], classes: Sequence[str], groups: Sequence[str]
-) -> list[tuple[int, int]]:
-    """Pairs that look alike and have different answers.
-
-    Each image with the one of another case that looks most like it among those of another class;
-    kept where that one is as near as the nearest of its own class or nearer, each pair once.
-
-    Args:
-        vectors: (N, dim) of length 1.
-        classes: N answers, "" where nobody knows.
-        groups: N cases.
-    """
-    similarity = vectors @ vectors.T
-    names, cases = np.array(classes), np.array(groups)
-    apart = (cases[:, None] != cases[None]) & (names != "")[None] & (names != "")[:, None]
-    other = np.where(apart & (names[:, None] != names[None]), similarity, -np.inf)
-    own = np.where(apart & (names[:, None] == names[None]), similarity, -np.inf)
-    pairs = {
-        (min(i, j), max(i, j))
-        for i, j in enumerate(other.argmax(1).tolist())
-        if np.isfinite(other[i, j]) and other[i, j] >= own[i].max()
-    }
-    return sorted(pairs)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmtool.io.limits import Limits
+from mmtool.io.readers.json_lines import read_json_lines
 from mmtool.models.text.findings import label
 
 _REPORTS = Path("openi_reports") / "reports.jsonl.gz"
@@ -38,13 +38,16 @@ HEADINGS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 
 
-def label_counts(data: Path) -> dict[str, NDArray[np.int64]]:
+def label_counts(data: Path, limits: Limits) -> dict[str, NDArray[np.int64]]:
     """(N, 3) by finding: reports in which both, only the labeller, and only the headings have it.
 
     ``""`` is all findings together. A doubtful finding counts as had, as people index it. Empty
     where there are no reports.
+
+    Raises:
+        InputError: The reports can't be read.
     """
-    marks = [(_said(r), _indexed(r)) for r in _reports(data / _REPORTS)]
+    marks = [(_said(r), _indexed(r)) for r in _reports(data / _REPORTS, limits)]
     if not marks:
         return {}
     each = {
@@ -56,23 +59,19 @@ def label_counts(data: Path) -> dict[str, NDArray[np.int64]]:
     return {"": np.sum(list(each.values()), axis=0), **each}
 
 
-def _reports(path: Path) -> Iterator[Mapping[str, object]]:
+def _reports(path: Path, limits: Limits) -> Iterator[Mapping[str, str]]:
     if not path.is_file():
         return
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if row["mesh_major"] and row["mesh_major"] != ["No Indexing"]:
-                yield row
+    for _, row in read_json_lines(path, limits):
+        if row.get("mesh_major", "") not in ("", "No Indexing"):
+            yield row
 
 
-def _said(report: Mapping[str, object]) -> frozenset[str]:
-    found = label(f"{report['findings']} {report['impression']}")
+def _said(report: Mapping[str, str]) -> frozenset[str]:
+    found = label(f"{report.get('findings', '')} {report.get('impression', '')}")
     return frozenset(n for n, said in found.items() if said != "absent" and n in HEADINGS)
 
 
-def _indexed(report: Mapping[str, object]) -> frozenset[str]:
-    majors = report["mesh_major"]
-    assert isinstance(majors, list)
-    heads = {str(m).split("/")[0].strip() for m in majors}
+def _indexed(report: Mapping[str, str]) -> frozenset[str]:
+    heads = {m.split("/")[0].strip() for m in report["mesh_major"].split("; ")}
     return frozenset(name for name, known in HEADINGS.items() if known & heads)

@@ -5,13 +5,15 @@ What a caption does not name counts as absent in training; that is weak, and the
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from mmtool.errors import InputError
+from mmtool.io.limits import Limits
+from mmtool.io.readers.table_text import open_table
 from mmtool.models.report.admissibility import (
     ABDOMEN,
     CHEST,
@@ -42,6 +44,7 @@ _SEQUENCES = (
 )  # fmt: skip
 _NO_IMAGE = ("Drawing", "Photograph", "Gross Pathology")
 _MIXED = ("Montage", "Spectroscopy")
+_OF_MEDPIX = ("image", "case_id", "split", "modality", "plane", "location_category", "caption")
 _DEV_SHARE = 0.2  # of the patients with films
 
 
@@ -68,7 +71,7 @@ def labelled_images(data: Path) -> list[Labelled]:
     """All images of a folder that holds ``medpix2`` and, if there, ``covid_cxr``.
 
     Raises:
-        InputError: The tables are not there.
+        InputError: The tables are not there, or can't be read.
     """
     rows = [*_medpix(data / _MEDPIX), *_films(data / _FILMS)]
     if not rows:
@@ -79,15 +82,20 @@ def labelled_images(data: Path) -> list[Labelled]:
     return rows
 
 
-def _table(folder: Path) -> Iterator[dict[str, str]]:
+def _table(folder: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
     path = folder / "images.csv"
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from csv.DictReader(file)
+    if not path.is_file():
+        return
+    table = open_table(path, Limits())
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}", "see the data's README")
+    for _, cells in table.rows():
+        yield dict(zip_longest(table.columns, cells, fillvalue=""))
 
 
 def _medpix(folder: Path) -> Iterator[Labelled]:
-    for row in _table(folder):
+    for row in _table(folder, _OF_MEDPIX):
         labels: dict[str, str] = {}
         if any(word in row["plane"] + row["modality"] for word in _NO_IMAGE):
             labels[INSIDE] = "other"
@@ -140,7 +148,7 @@ def finding_labels(caption: str, modality: str, region: str, contrast: str = "")
 def _films(folder: Path) -> Iterator[Labelled]:
     """Chest films; their notes speak of the patient more than of the film, so no findings."""
     labels = {INSIDE: KNOWN, "modality": XRAY, "plane": "frontal", "region": CHEST}
-    for row in _table(folder):
+    for row in _table(folder, ("image", "patient_id")):
         group = f"film-{row['patient_id']}"
         share = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
         split = DEV if share < _DEV_SHARE else TRAIN

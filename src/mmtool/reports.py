@@ -284,19 +284,22 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Check:
-    """One sentence of a given report beside the image.
+    """One statement of a given report beside the image.
 
     Attributes:
-        sentence: As given.
+        sentence: As given; it may state several things.
         verdict: How they go together.
         reason: Why.
         finding: Id of the finding that it was compared with, or "".
+        about: What the sentence states: modality, plane, region, sequence, contrast, a finding, or
+            a detail of one; "" where it states nothing known here.
     """
 
     sentence: str
     verdict: Verdict
     reason: str
     finding: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -213,24 +213,49 @@ HEAD = Gate(Said("MR", "header"), Said("axial", "header"), Said("head", "header"
 
 
 @pytest.mark.parametrize(
-    ("sentence", "verdict"),
+    ("sentence", "verdicts"),
     [
-        ("Axial MRI of the head.", "agrees"),
-        ("CT of the head.", "contradicts"),
-        ("The left hippocampus is smaller.", "agrees"),
-        ("The right hippocampus is atrophic.", "contradicts"),
-        ("Left hippocampus 3.1 mL.", "agrees"),
-        ("Left hippocampus 4.1 mL.", "contradicts"),
-        ("There is a mass.", "agrees"),
-        ("No mass.", "contradicts"),
-        ("Pleural effusion on the left.", "contradicts"),
-        ("An abscess is seen.", "not checked"),
-        ("The patient is well.", "not checked"),
+        ("Axial MRI of the head.", {"modality": "agrees", "plane": "agrees", "region": "agrees"}),
+        ("CT of the head.", {"modality": "contradicts", "region": "agrees"}),
+        ("Chest MRI.", {"modality": "agrees", "region": "contradicts"}),
+        ("T2-weighted MRI without contrast.",
+         {"modality": "agrees", "sequence": "not checked", "contrast": "not checked"}),
+        ("The left hippocampus is smaller.", {"hippocampus, asymmetry": "agrees"}),
+        ("The right hippocampus is atrophic.", {"hippocampus, asymmetry": "contradicts"}),
+        ("Left hippocampus 3.1 mL.", {"left hippocampus, volume": "agrees"}),
+        ("Left hippocampus 4.1 mL.", {"left hippocampus, volume": "contradicts"}),
+        ("There is a mass.", {"mass": "agrees"}),
+        ("There is a left mass of 3 cm.",
+         {"mass": "agrees", "mass, side": "not checked", "mass, size": "not checked"}),
+        ("There is a mass in the liver on MRI.", {"modality": "agrees", "mass": "agrees"}),
+        ("No mass.", {"mass": "contradicts"}),
+        ("Pleural effusion on the left.", {"pleural effusion": "contradicts"}),
+        ("An abscess is seen.", {"abscess": "not checked"}),
+        ("The patient is well.", {"": "not checked"}),
     ],
-)
-def test_a_given_report_is_checked(sentence: str, verdict: str) -> None:
-    (check,) = check_report(sentence, [HEAD], [HIPPOCAMPUS, MASS], {"mass"})
-    assert check.verdict == verdict
+)  # fmt: skip
+def test_a_given_report_is_checked_statement_by_statement(
+    sentence: str, verdicts: dict[str, str]
+) -> None:
+    found = check_report(sentence, [HEAD], [HIPPOCAMPUS, MASS], {"mass"})
+    assert {c.about: c.verdict for c in found} == verdicts
+
+
+def test_what_is_not_known_of_an_image_does_not_agree() -> None:
+    gate = Gate(Said("CT", "header"), known=True)
+    found = check_report("Axial CT of the chest.", [gate], [], ())
+    assert {c.about: (c.verdict, c.reason) for c in found} == {
+        "modality": ("agrees", "the modality is CT, by the header"),
+        "plane": ("not checked", "the plane is not known"),
+        "region": ("not checked", "the region is not known"),
+    }
+
+
+def test_the_side_of_a_finding_is_checked_where_it_is_known() -> None:
+    left = replace(MASS, laterality="left")
+    for sentence, verdict in (("Mass on the left.", "agrees"), ("Right mass.", "contradicts")):
+        checks = check_report(sentence, [HEAD], [left], {"mass"})
+        assert {c.about: c.verdict for c in checks}["mass, side"] == verdict
 
 
 @pytest.mark.parametrize(

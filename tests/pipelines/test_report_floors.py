@@ -1,4 +1,4 @@
-"""Floors of a report, pairs that look alike, and the labeller beside headings."""
+"""Floors of a report, and the labeller beside headings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import gzip
 import json
 from pathlib import Path
 
-import numpy as np
-
+from mmtool.io.limits import Limits
 from mmtool.models.text.findings import BY_NAME
-from mmtool.pipelines.evaluation.report_floors import (
-    confusable_pairs,
-    histories,
-    nearest_by_words,
-)
+from mmtool.pipelines.evaluation.report_floors import histories, nearest_by_words
 from mmtool.pipelines.evaluation.report_labels import HEADINGS, label_counts
 
 
@@ -23,21 +18,12 @@ def test_the_text_that_reads_alike_is_found_by_its_rare_words() -> None:
 
 
 def test_histories_are_of_every_image_of_a_case(tmp_path: Path) -> None:
-    assert histories(tmp_path) == {}
+    assert histories(tmp_path, Limits()) == {}
     (tmp_path / "medpix2").mkdir()
     rows = [{"images": ["a", "b"], "history": "pain"}, {"images": ["c"]}]
     text = "\n".join(json.dumps(row) for row in rows)
     (tmp_path / "medpix2/cases.jsonl").write_text(text)
-    assert histories(tmp_path) == {"a": "pain", "b": "pain", "c": ""}
-
-
-def test_pairs_look_more_alike_than_their_own_kind() -> None:
-    angles = np.array([0.0, 0.1, 0.9, 1.5, 1.6])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    assert confusable_pairs(vectors, ["a", "b", "a", "b", "b"], list("12345")) == [
-        (0, 1), (2, 3),
-    ]  # fmt: skip
-    assert confusable_pairs(vectors, ["a", "b", "a", "b", ""], ["1"] * 5) == []
+    assert histories(tmp_path, Limits()) == {"a": "pain", "b": "pain", "c": ""}
 
 
 def test_the_labeller_is_counted_against_headings(tmp_path: Path) -> None:
@@ -52,9 +38,9 @@ def test_the_labeller_is_counted_against_headings(tmp_path: Path) -> None:
         for n, (text, majors) in enumerate(rows):
             row = {"uid": n, "findings": text, "impression": "", "mesh_major": majors}
             file.write(json.dumps(row) + "\n")
-    counts = label_counts(tmp_path)
+    counts = label_counts(tmp_path, Limits())
     assert counts["pleural effusion"].tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
     assert counts["pneumothorax"].sum(0).tolist() == [0, 0, 1]
     assert counts[""].sum(0).tolist() == [1, 1, 1]
-    assert label_counts(tmp_path / "none") == {}
+    assert label_counts(tmp_path / "none", Limits()) == {}
     assert set(HEADINGS) <= set(BY_NAME)

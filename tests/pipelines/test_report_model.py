@@ -183,7 +183,7 @@ def test_the_encoder_gives_the_same_alone_and_together(name: str) -> None:
 
 def test_the_shipped_model_is_silent_on_what_it_does_not_know() -> None:
     task = ReportTask(ReportOptions(volumes=False))
-    rows = {row.test: row for row in self_test(task, [])}
+    rows = {row.test: row for row in self_test(task, [], {})}
     assert rows["blank image"].passed == rows["blank image"].n == 3
     made = [row for name, row in rows.items() if name.startswith("made")]
     assert len(made) == len(STRANGERS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from outside_readers import tiny_blip
 from PIL import Image
 from pydicom.data import get_testdata_file
 
@@ -27,7 +28,7 @@ WORDS = "There is a large mass. No hemorrhage. Pleural effusion. A mass again. P
 class Talker:
     """Always says the same."""
 
-    name, sha256 = "talker", "0" * 64
+    name, sha256, keep = "talker", "0" * 64, None
 
     def read(self, picture: Picture, question: str = PROMPT) -> str:
         assert picture.pixels.shape[0] == 1
@@ -73,31 +74,6 @@ def test_folders_that_ask_for_trust_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match="run code of the folder"):
         load_reader(tmp_path)
-
-
-def tiny_blip(folder: Path) -> None:
-    """A BLIP of random weights with a vocabulary of some words."""
-    import torch
-    import transformers
-
-    torch.manual_seed(0)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "mass", "no", "."]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    tokenizer = transformers.BertTokenizer(vocab=str(folder / "vocab.txt"))
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = transformers.BlipConfig(
-        text_config=small | {
-            "vocab_size": len(words), "intermediate_size": 16, "encoder_hidden_size": 16,
-            "bos_token_id": 5, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0,
-            "max_position_embeddings": 256,
-        },
-        vision_config=small | {"intermediate_size": 16, "image_size": 32, "patch_size": 16},
-        projection_dim=16,
-    )  # fmt: skip
-    transformers.BlipForConditionalGeneration(config).save_pretrained(folder)
-    shape = {"height": 32, "width": 32}
-    pixels = transformers.BlipImageProcessorPil(size=shape)
-    transformers.BlipProcessor(pixels, tokenizer).save_pretrained(folder)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -76,7 +76,9 @@ def made_report(instances: tuple[Instance, ...] = (), study_uid: str = "1.2.3") 
         comparison=Comparison(
             f"prior{EVIL}", DIGEST, (Change("pleural effusion", "absent", "uncertain", "New."),)
         ),
-        checks=(Check(f"No effusion {EVIL}.", "contradicts", "the image model says so", "f1"),),
+        checks=(
+            Check(f"No effusion {EVIL}.", "contradicts", "the model says so", "f1", f"x{EVIL}"),
+        ),
         answers=(Answer(f"Is there {EVIL}?", "cannot tell", False, "no head was validated"),),
         similar=(Support("case 2", 0.7, "Clear lungs."),),
     )  # fmt: skip

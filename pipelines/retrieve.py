@@ -15,6 +15,8 @@ from mmtool.io.index.filter_text import parse_filter
 from mmtool.io.limits import Limits
 from mmtool.io.writers.hits import write_hits_json, write_hits_tsv
 from mmtool.io.writers.hits_html import write_hits_html
+from mmtool.pipelines.qdrant_neighbours import QdrantNeighbours
+from mmtool.pipelines.qdrant_place import QdrantPlace
 from mmtool.pipelines.retrieval_hits import Asking, answer, check_rerank
 from mmtool.pipelines.retrieval_query import AS, Query, parse_roi, read_query
 from mmtool.pipelines.retrieval_rerank import RERANKERS
@@ -47,6 +49,7 @@ class RetrieveOptions:
         device: Of the encoder.
         threads: Of the encoder. One query is too little to share: on a busy machine two threads
             wait for each other.
+        qdrant: Server whose vectors are searched in place of the index's files.
     """
 
     index: Path
@@ -61,6 +64,7 @@ class RetrieveOptions:
     model: str | None = None
     device: str = "auto"
     threads: int = 1
+    qdrant: QdrantPlace | None = None
 
     def checked(self) -> RetrieveOptions:
         """Itself, once it is known to make sense.
@@ -107,6 +111,7 @@ class RetrieveTask:
     limits: Limits = field(default_factory=Limits)
     command: str = "retrieve"
     _searcher: Searcher | None = None
+    _client: Any = None  # of a server
     _last: tuple[BatchItem, Query] | None = None  # read once for its hash and for its answer
 
     @property
@@ -114,13 +119,23 @@ class RetrieveTask:
         """The index, opened once.
 
         Raises:
-            InputError: It is absent, damaged or of a newer version.
+            InputError: It is absent, damaged or of a newer version, or the server can't be
+                reached.
         """
         if self._searcher is None:
-            reader = IndexReader(self.options.index)
             options = self.options
-            self._searcher = Searcher(reader, options.model, options.device, options.threads)
+            reader = IndexReader(options.index)
+            near = None
+            if options.qdrant is not None:
+                self._client = options.qdrant.client(made=False)
+                near = QdrantNeighbours(reader, self._client, options.qdrant.name)
+            self._searcher = Searcher(reader, options.model, options.device, options.threads, near)
         return self._searcher
+
+    def close(self) -> None:
+        """Let go of the server."""
+        if self._client is not None:
+            self._client.close()
 
     def load(self) -> Mapping[str, Any]:
         """Open the index; say what it is. Encoders are loaded by the first query that needs one."""

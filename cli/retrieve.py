@@ -84,6 +84,14 @@ def retrieve(
             envvar="MMTOOL_MODEL",
         ),
     ] = None,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html",
+            help="Also volumes.html: the first six volumes that were found, in three planes; "
+            "works offline (extra html).",
+        ),
+    ] = False,
     qdrant: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +152,7 @@ def retrieve(
         model=model,
         device=device,
         threads=threads or 1,
+        view=html,
         qdrant=None if qdrant is None else QdrantPlace.of(qdrant, qdrant_name, index),
     ).checked()
     check_folder(index)

@@ -42,7 +42,10 @@ _TOKENIZER = (
     *("vocab.json", "merges.txt", "vocab.txt"),
 )
 _HEAD = 64  # numbers of a head in all ViT of timm and all BERT that are taken
-_UNUSED = ("logit_scale", "logit_bias", "text.transformer.embeddings.position_ids", "attn_mask")
+_UNUSED = frozenset(
+    "logit_scale logit_bias attn_mask text.attn_mask "
+    "text.transformer.embeddings.position_ids".split()
+)
 
 
 def is_open_clip(folder: Path) -> bool:
@@ -122,9 +125,8 @@ def _parted(weights: Weights, config: OpenClipConfig) -> tuple[Weights, Weights]
     """Those of the tower of pictures, and those of the tower of words."""
     kept = {name: value for name, value in weights.items() if name not in _UNUSED}
     pictures = {n.removeprefix("visual."): v for n, v in kept.items() if n.startswith("visual.")}
-    others = {n: v for n, v in kept.items() if not n.startswith("visual.")}
-    if config.custom:
-        others = {n.removeprefix("text."): v for n, v in others.items()}
+    # Whether names of the text tower begin with "text." depends on who wrote the file.
+    others = {n.removeprefix("text."): v for n, v in kept.items() if not n.startswith("visual.")}
     return (of_timm(pictures) if config.picture is None else pictures), others
 
 

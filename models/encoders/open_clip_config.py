@@ -61,7 +61,6 @@ class OpenClipConfig:
         context: Most tokens of a text.
         words: Of the vocabulary; 0 for BERT.
         mean: Whether the mean of BERT's tokens is taken, or the first one.
-        custom: Whether names of the text tower begin with ``text.``.
         preprocess: ``preprocess_cfg``.
     """
 
@@ -72,7 +71,6 @@ class OpenClipConfig:
     context: int
     words: int
     mean: bool
-    custom: bool
     preprocess: Mapping[str, Any]
 
 
@@ -103,7 +101,6 @@ def read_open_clip_config(folder: Path) -> OpenClipConfig:
             context=int(text.get("context_length", 77)),
             words=0 if bert is not None else int(text.get("vocab_size", 49408)),
             mean=text.get("hf_pooler_type") == "mean_pooler",
-            custom=bool(model.get("custom_text")) or timm is not None or bert is not None,
             preprocess=dict(how),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

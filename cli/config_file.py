@@ -22,7 +22,7 @@ _PATHS = frozenset({"inputs", "output", "samplesheet"})
 _NAMED_PATHS = frozenset({"channel", "omics"})  # NAME=FILE
 # A name or words, unless a file of that name exists.
 MAYBE_PATHS = frozenset(
-    {"model", "text", "epitopes", "reference", "signatures", "slides", "tiles", "index"}
+    {"model", "text", "epitopes", "reference", "signatures", "slides", "tiles", "index", "qdrant"}
 )
 _TAKE_WORDS = frozenset({"retrieve"})  # commands whose inputs are files or words
 _NOT_SETTABLE = frozenset({"config", "help"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from mmtool.retrieval import KINDS
 if TYPE_CHECKING:
     from mmtool.pipelines.index import IndexRequest, IndexResult
 
-_TABLES = "Tables"
+_TABLES, _SERVER = "Tables", "Server"
 
 
 def parse_kinds(text: str | None) -> frozenset[Any]:
@@ -93,6 +94,24 @@ def index(
             help="Keep names, numbers and whole dates that may tell who a patient is.",
         ),
     ] = False,
+    qdrant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FOLDER",
+            help="Then bring this server to what the index holds: vectors and numbers of items, "
+            "nothing else. Its key, if any, is in MMTOOL_QDRANT_KEY.",
+            envvar="MMTOOL_QDRANT",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    qdrant_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of the index on the server; default: that of its folder.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
     dry_run: shared.DryRun = False,
@@ -122,6 +141,7 @@ def index(
     from mmtool.pipelines.index import IndexRequest
     from mmtool.pipelines.index import dry_run as planned
     from mmtool.pipelines.indexing_columns import parse_columns
+    from mmtool.pipelines.qdrant_place import QdrantPlace
 
     request = IndexRequest(
         sources=tuple(sources or ()),
@@ -137,13 +157,23 @@ def index(
         device=device,
         limits=Limits.from_env(),
     )
+    place = None if qdrant is None else QdrantPlace.of(qdrant, qdrant_name, output)
     if dry_run:
         typer.echo(json_module.dumps({"dry_run": True, "found": planned(request)}, indent=2))
         return
-    _run(request, common, arguments)
+    if place is None:
+        _run(request, common, arguments)
+        return
+    with place.opened(made=True) as client:  # heard from before the long work begins
+        _run(request, common, arguments, lambda: place.upload(request.output, client))
 
 
-def _run(request: IndexRequest, common: shared.Common, arguments: dict[str, Any]) -> None:
+def _run(
+    request: IndexRequest,
+    common: shared.Common,
+    arguments: dict[str, Any],
+    upload: Callable[[], tuple[int, int]] | None = None,
+) -> None:
     from mmtool.pipelines.devices import set_threads
     from mmtool.pipelines.index import run
     from mmtool.pipelines.indexing_record import record_run
@@ -155,6 +185,9 @@ def _run(request: IndexRequest, common: shared.Common, arguments: dict[str, Any]
         result = run(request, stop=stop.is_set, progress=teller.batch)
     teller.clear()
     record_run(request, result, arguments)
+    if upload is not None and not result.stopped:
+        sent, gone = upload()
+        teller.tell(f"server: {sent} vectors sent, {gone} deleted")
     if common.json:
         typer.echo(json_module.dumps({"command": "index", **result.summary()}, indent=2))
     else:
@@ -184,6 +217,10 @@ class _Teller:
     def clear(self) -> None:
         if self.live:
             typer.echo("\r\x1b[K", nl=False, err=True)
+
+    def tell(self, line: str) -> None:
+        if not self.quiet:
+            typer.echo(f"mmtool: {line}", err=True)
 
     def done(self, result: IndexResult) -> None:
         if self.quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from mmtool.cli import options as shared
 from mmtool.cli.run import run_task
 from mmtool.errors import UsageError
 
-_WANTED = "What may be found"
+_WANTED, _SERVER = "What may be found", "Server"
 
 
 def retrieve(
@@ -83,6 +84,32 @@ def retrieve(
             envvar="MMTOOL_MODEL",
         ),
     ] = None,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html",
+            help="Also volumes.html: the first six volumes that were found, in three planes; "
+            "works offline (extra html).",
+        ),
+    ] = False,
+    qdrant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FOLDER",
+            help="Search the vectors on this server, where 'mmtool index --qdrant' put them; its "
+            "key, if any, is in MMTOOL_QDRANT_KEY.",
+            envvar="MMTOOL_QDRANT",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    qdrant_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of the index on the server; default: that of its folder.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -109,6 +136,7 @@ def retrieve(
         raise UsageError("which index is not clear", "--index DIR names it")
     from mmtool.io.index.layout import check_folder
     from mmtool.io.limits import Limits
+    from mmtool.pipelines.qdrant_place import QdrantPlace
     from mmtool.pipelines.retrieve import COLUMNS, RetrieveOptions, RetrieveTask
 
     options = RetrieveOptions(
@@ -124,13 +152,16 @@ def retrieve(
         model=model,
         device=device,
         threads=threads or 1,
+        view=html,
+        qdrant=None if qdrant is None else QdrantPlace.of(qdrant, qdrant_name, index),
     ).checked()
     check_folder(index)
-    run_task(
-        RetrieveTask(options, Limits.from_env()),
-        inputs or [],
-        shared.Common.of(arguments),
-        columns=COLUMNS,
-        arguments=arguments,
-        words=True,
-    )
+    with closing(RetrieveTask(options, Limits.from_env())) as task:
+        run_task(
+            task,
+            inputs or [],
+            shared.Common.of(arguments),
+            columns=COLUMNS,
+            arguments=arguments,
+            words=True,
+        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmtool.io.index import Space
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.models.encoders.joint import load_joint_encoder
+from mmtool.models.encoders.open_clip import OpenClip, is_open_clip
 from mmtool.models.encoders.two_towers import TwoTowers, is_two_towers
 from mmtool.models.store import list_models
 from mmtool.pipelines.devices import choose_device
@@ -83,7 +84,7 @@ def load_encoders(model: str | None, device: str) -> Encoders:
     """Encoders of pictures, words, molecules and proteins.
 
     Args:
-        model: ``hog``, a folder of transformers with two towers, or what
+        model: ``hog``, a folder of transformers or open_clip with two towers, or what
             `mmtool.models.encoders.joint.load_joint_encoder` knows.
         device: As in `--device`.
 
@@ -98,6 +99,8 @@ def load_encoders(model: str | None, device: str) -> Encoders:
     folder = Path(name)
     if folder.is_dir() and is_two_towers(folder):
         return Encoders(TwoTowers(folder, where), strings)
+    if folder.is_dir() and is_open_clip(folder):
+        return Encoders(OpenClip(folder, where), strings)
     return Encoders(load_joint_encoder(name, where), strings)
 
 

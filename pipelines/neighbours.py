@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,26 @@ _SPARSE = 8  # a filter that leaves less than one in so many is searched exactly
 _WIDEST = 8  # times as many lists are read, at most, where a filter leaves few of each
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class Nearest(Protocol):
+    """What finds the nearest vectors: the files of an index, or a server.
+
+    Attributes:
+        notes: Plain sentences for who asked.
+    """
+
+    notes: list[str]
+
+    def nearest(
+        self,
+        space: str,
+        queries: NDArray[np.float32],
+        k: int,
+        allowed: NDArray[np.int64] | None = None,
+    ) -> Found:
+        """See `Neighbours.nearest`."""
+        ...
 
 
 @dataclass(frozen=True)

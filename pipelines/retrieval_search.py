@@ -13,7 +13,7 @@ from mmtool.errors import ModelError, UsageError
 from mmtool.io.index import AllOf, Compare, Filter, IndexReader, OneOf, Space
 from mmtool.pipelines.devices import set_threads
 from mmtool.pipelines.index_strings import space_of, string_encoders
-from mmtool.pipelines.neighbours import Neighbours
+from mmtool.pipelines.neighbours import Nearest, Neighbours
 from mmtool.pipelines.retrieval_query import Query
 from mmtool.retrieval import KINDS, Encoded, JointEncoder, Kind, StringEncoder
 
@@ -86,9 +86,7 @@ class Searcher:
         model: Encoder of pictures and words; that of the index when None.
         device: Of the encoder.
         threads: Of the encoder.
-
-    Attributes:
-        neighbours: Searches the vectors.
+        neighbours: Searches the vectors; those in the index's files when None.
     """
 
     def __init__(
@@ -97,9 +95,10 @@ class Searcher:
         model: str | None = None,
         device: str = "cpu",
         threads: int = 1,
+        neighbours: Nearest | None = None,
     ) -> None:
         self.reader = reader
-        self.neighbours = Neighbours(reader)
+        self.neighbours = neighbours or Neighbours(reader)
         self._model = model
         self._device = device
         self._threads = threads

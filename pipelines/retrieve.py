@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from mmtool.io.index import IndexReader
 from mmtool.io.index.filter_text import parse_filter
 from mmtool.io.limits import Limits
 from mmtool.io.writers.hits import write_hits_json, write_hits_tsv
-from mmtool.io.writers.hits_html import write_hits_html
+from mmtool.io.writers.hits_html import VOLUMES, write_hits_html
+from mmtool.io.writers.niivue_source import niivue_source
+from mmtool.pipelines.qdrant_neighbours import QdrantNeighbours
+from mmtool.pipelines.qdrant_place import QdrantPlace
 from mmtool.pipelines.retrieval_hits import Asking, answer, check_rerank
 from mmtool.pipelines.retrieval_query import AS, Query, parse_roi, read_query
 from mmtool.pipelines.retrieval_rerank import RERANKERS
@@ -47,6 +50,8 @@ class RetrieveOptions:
         device: Of the encoder.
         threads: Of the encoder. One query is too little to share: on a busy machine two threads
             wait for each other.
+        view: Whether the volumes among the hits get a page to look at.
+        qdrant: Server whose vectors are searched in place of the index's files.
     """
 
     index: Path
@@ -61,6 +66,8 @@ class RetrieveOptions:
     model: str | None = None
     device: str = "auto"
     threads: int = 1
+    view: bool = False
+    qdrant: QdrantPlace | None = None
 
     def checked(self) -> RetrieveOptions:
         """Itself, once it is known to make sense.
@@ -107,6 +114,7 @@ class RetrieveTask:
     limits: Limits = field(default_factory=Limits)
     command: str = "retrieve"
     _searcher: Searcher | None = None
+    _client: Any = None  # of a server
     _last: tuple[BatchItem, Query] | None = None  # read once for its hash and for its answer
 
     @property
@@ -114,16 +122,28 @@ class RetrieveTask:
         """The index, opened once.
 
         Raises:
-            InputError: It is absent, damaged or of a newer version.
+            InputError: It is absent, damaged or of a newer version, or the server can't be
+                reached.
         """
         if self._searcher is None:
-            reader = IndexReader(self.options.index)
             options = self.options
-            self._searcher = Searcher(reader, options.model, options.device, options.threads)
+            reader = IndexReader(options.index)
+            near = None
+            if options.qdrant is not None:
+                self._client = options.qdrant.client(made=False)
+                near = QdrantNeighbours(reader, self._client, options.qdrant.name)
+            self._searcher = Searcher(reader, options.model, options.device, options.threads, near)
         return self._searcher
+
+    def close(self) -> None:
+        """Let go of the server."""
+        if self._client is not None:
+            self._client.close()
 
     def load(self) -> Mapping[str, Any]:
         """Open the index; say what it is. Encoders are loaded by the first query that needs one."""
+        if self.options.view:
+            niivue_source()  # an absent package is told of before any work
         manifest = self.searcher.reader.manifest
         spaces = manifest["spaces"]
         return {
@@ -177,12 +197,23 @@ class RetrieveTask:
         home = home_of(out)
         write_hits_tsv(out / "hits.tsv", found, home)
         write_hits_json(out / "hits.json", found, home)
-        write_hits_html(out / "hits.html", found, home)
+        shown, notes = self._volumes(found, out) if options.view else ([], [])
+        write_hits_html(out / "hits.html", found, home, shown)
         hashes = {str(query.path): query.sha256} if query.path is not None else {}
-        return ItemResult(summary=_summary(found), inputs_sha256=hashes)
+        return ItemResult(summary=_summary(found, notes), inputs_sha256=hashes)
+
+    def _volumes(self, found: Answer, out: Path) -> tuple[list[int], list[str]]:
+        """Write the page of volumes, if there are any; their ranks, and notes."""
+        from mmtool.io.writers.hits_volumes import write_hits_volumes  # brings nibabel and scipy
+        from mmtool.pipelines.retrieval_volumes import volumes_of
+
+        volumes, notes = volumes_of(found.hits, self.limits)
+        if volumes:
+            write_hits_volumes(out / VOLUMES, volumes, niivue_source())
+        return [volume.rank for volume in volumes], notes
 
 
-def _summary(found: Answer) -> dict[str, Any]:
+def _summary(found: Answer, notes: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": found.kind,
         "hits": len(found.hits),
@@ -191,7 +222,7 @@ def _summary(found: Answer) -> dict[str, Any]:
             {"rank": h.rank, "key": h.item.source.key, "score": round(h.score, 4)}
             for h in found.hits[:_BEST]
         ],
-        "notes": list(found.notes) + ([] if found.hits else ["nothing was found"]),
+        "notes": [*found.notes, *notes] + ([] if found.hits else ["nothing was found"]),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +16,7 @@ from mmtool.io.writers.hits import from_folder
 from mmtool.io.writers.molecule_drawing import molecule_svg
 from mmtool.retrieval import FACTS, Answer, Box, Hit
 
+VOLUMES = "volumes.html"  # the page beside it
 _SHORT = 220  # letters of an item's words that are shown at once
 _LETTERS = 240  # of a protein
 _DRAWN = 200  # letters of a SMILES beyond which a drawing shows nothing
@@ -25,7 +26,7 @@ _SCORES = {
 }
 
 
-def write_hits_html(path: Path, answer: Answer, home: Path) -> None:
+def write_hits_html(path: Path, answer: Answer, home: Path, volumes: Collection[int] = ()) -> None:
     """Write the gallery: thumbnails, reasons, the words of each item with the query's marked.
 
     Every word that comes from outside is escaped, and the page's own policy forbids scripts and
@@ -35,9 +36,10 @@ def write_hits_html(path: Path, answer: Answer, home: Path) -> None:
         path: Target.
         answer: The answer.
         home: Folder that the page will lie in; its links to the files count from there.
+        volumes: Ranks of the hits that the page of volumes beside it shows.
     """
     page = Template((files("mmtool.io") / "writers" / "hits_page.html").read_text(encoding="utf-8"))
-    hits = "\n".join(_hit(hit, home) for hit in answer.hits)
+    hits = "\n".join(_hit(hit, home, paged=hit.rank in volumes) for hit in answer.hits)
     text = page.substitute(
         title=f"{len(answer.hits)} hits",
         query="\n".join(_query(answer)),
@@ -67,19 +69,20 @@ def _query(answer: Answer) -> Iterator[str]:
     yield f'<p class="facts soft">{"<br>".join(escape(line) for line in lines)}</p></div>'
 
 
-def _hit(hit: Hit, folder: Path) -> str:
+def _hit(hit: Hit, folder: Path, *, paged: bool) -> str:
     source = hit.item.source
     facts = " · ".join(
         [source.kind, *(source.facts[name] for name in FACTS if source.facts.get(name))]
     )
     link = quote(from_folder(source.path, folder))
     tag = f' <span class="tag warn">{escape(_copy(hit))}</span>' if hit.copy else ""
+    page = f'<a href="{VOLUMES}#hit-{hit.rank}">in three planes</a>' if paged else ""
     why = "".join(f"<li>{escape(reason)}</li>" for reason in hit.why)
     return (
         f'<li id="hit-{hit.rank}">{_shown(hit)}'
         f'<h2>{hit.rank}. <a href="{escape(link)}">{escape(_name(hit))}</a>{tag}</h2>'
         f'<div class="facts soft">{escape(facts)}</div>'
-        f'<div class="facts">{escape(_scores(hit))}</div>'
+        f'<div class="facts">{escape(_scores(hit))}</div>{page}'
         f'<ul class="why">{why}</ul>{_words(hit)}</li>'
     )
 

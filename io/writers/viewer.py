@@ -57,8 +57,8 @@ def write_viewer(
     page = _template().substitute(
         legend="".join(_entry(label, places[label.index]) for label in present),
         notes=html.escape(" ".join(notes)),
-        scan=_nifti(grey, affine),
-        labels=_nifti(part, affine),
+        scan=nifti_text(grey, affine),
+        labels=nifti_text(part, affine),
         colours=_json(_colours(present)),
         centre=_json(_rounded(_centre(part, affine) if places else middle[:3])),
         version=niivue.version,
@@ -140,7 +140,7 @@ def _centre(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> NDArray[n
     return np.asarray(affine[:3, :3] @ voxel + affine[:3, 3])
 
 
-def _nifti(data: NDArray[np.uint8], affine: NDArray[np.float64]) -> str:
+def nifti_text(data: NDArray[np.uint8], affine: NDArray[np.float64]) -> str:
     """A NIfTI file with a bare header, compressed and in base 64."""
     image = nibabel.Nifti1Image(np.ascontiguousarray(data), affine)
     image.set_sform(affine, code="scanner")

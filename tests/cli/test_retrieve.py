@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -135,3 +136,20 @@ def test_a_bad_index(mmtool, study: Path) -> None:
     with (study / "y.mmidx/items.sqlite").open("r+b") as file:
         file.truncate(5000)
     assert mmtool("retrieve", "lung", "--index", "y.mmidx", cwd=study).returncode == 3
+
+
+def test_volumes_get_a_page_if_asked(mmtool, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    data = np.random.default_rng(0).normal(size=(20, 22, 18)).astype(np.float32)
+    nibabel.Nifti1Image(data, np.eye(4)).to_filename(tmp_path / "in/a.nii.gz")
+    built = mmtool("index", "in", "-o", "x.mmidx", "--model", "hog", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    ask = ("retrieve", "in/a.nii.gz", "--index", "x.mmidx", "-o", "out", "--html")
+    done = mmtool(*ask, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "out/hits.html").read_text()
+    assert '<a href="volumes.html#hit-1">' in page
+    assert "<script" not in page
+    assert (tmp_path / "out/volumes.html").stat().st_size < 3_000_000
+    outputs = json.loads((tmp_path / "out/run.json").read_text())["outputs"]
+    assert "volumes.html" in {file["path"] for file in outputs}

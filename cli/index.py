@@ -97,7 +97,7 @@ def index(
     qdrant: Annotated[
         str | None,
         typer.Option(
-            metavar="URL|FOLDER",
+            metavar="URL",
             help="Then bring this server to what the index holds: vectors and numbers of items, "
             "nothing else. Its key, if any, is in MMTOOL_QDRANT_KEY.",
             envvar="MMTOOL_QDRANT",

@@ -95,7 +95,7 @@ def retrieve(
     qdrant: Annotated[
         str | None,
         typer.Option(
-            metavar="URL|FOLDER",
+            metavar="URL",
             help="Search the vectors on this server, where 'mmtool index --qdrant' put them; its "
             "key, if any, is in MMTOOL_QDRANT_KEY.",
             envvar="MMTOOL_QDRANT",

@@ -16,9 +16,10 @@ from mmtool.io.index import IndexReader
 from mmtool.pipelines.qdrant_neighbours import QdrantNeighbours, answers, connect
 
 KEY = "MMTOOL_QDRANT_KEY"
+EMBEDDED = "MMTOOL_QDRANT_EMBEDDED"  # 1 allows a folder
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+:\d{1,5}/?")
-_HINT = "http://HOST:6333, or a folder"
+_HINT = "http://HOST:6333"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class QdrantPlace:
     """A server, or a folder that acts as one, and the name of an index there.
 
     Attributes:
-        address: ``http://HOST:PORT``, ``https://...``, or a folder of Qdrant's embedded mode.
+        address: ``http://HOST:PORT``, ``https://...``, or, if `EMBEDDED` allows it, a folder.
         name: First part of the collections' names; one index has it to itself.
     """
 
@@ -98,9 +99,15 @@ def _is_url(address: str) -> bool:
 def _check_address(address: str) -> None:
     if not _is_url(address):
         if "://" in address or address in ("", ":memory:"):
-            raise UsageError("--qdrant: neither a server nor a folder", _HINT)
+            raise UsageError("--qdrant: not a server", _HINT)
         if _HOST.fullmatch(address) and not Path(address).exists():
             raise UsageError(f"--qdrant {address}: http:// or https:// is missing", _HINT)
+        if os.environ.get(EMBEDDED) != "1":
+            # Its points are pickles, which can run code when they are read.
+            raise UsageError(
+                "--qdrant: a folder is Qdrant's embedded mode, which unpickles what lies there",
+                f"{_HINT}; for a trial with a folder of your own set {EMBEDDED}=1",
+            )
         return
     try:
         parts = urlsplit(address)

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ from PIL import Image
 
 pytest.importorskip("qdrant_client")
 SECRET = "s3cr3t-k3y"
+
+
+@pytest.fixture(scope="module", name="mmtool")
+def with_folders(mmtool):
+    """``mmtool`` that takes a folder for a server."""
+    return partial(mmtool, MMTOOL_QDRANT_EMBEDDED="1")
 
 
 def film(path: Path, seed: int) -> None:

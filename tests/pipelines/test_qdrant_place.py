@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmtool.errors import InputError, UsageError
-from mmtool.pipelines.qdrant_place import QdrantPlace
+from mmtool.pipelines.qdrant_place import EMBEDDED, QdrantPlace
 
 SECRET = "s3cr3t-k3y"
 
@@ -16,9 +16,9 @@ SECRET = "s3cr3t-k3y"
     ("address", "said"),
     [
         ("localhost:6333", "http:// or https:// is missing"),
-        ("ftp://host", "neither a server nor a folder"),
-        (":memory:", "neither a server nor a folder"),
-        ("", "neither a server nor a folder"),
+        ("ftp://host", "not a server"),
+        (":memory:", "not a server"),
+        ("", "not a server"),
         ("http://", "not an address"),
         ("http://host:port", "not an address"),
         ("http://[::1", "not an address"),
@@ -32,7 +32,15 @@ def test_bad_addresses(address: str, said: str) -> None:
     assert SECRET not in caught.value.message + caught.value.hint
 
 
-def test_names() -> None:
+def test_a_folder_is_refused_unless_it_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="unpickles"):
+        QdrantPlace.of("folder", None, Path("x.mmidx"))
+    monkeypatch.setenv(EMBEDDED, "1")
+    assert QdrantPlace.of("folder", None, Path("x.mmidx")).address == "folder"
+
+
+def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EMBEDDED, "1")
     assert QdrantPlace.of("http://h:1", None, Path("a/study.mmidx")).name == "study"
     assert QdrantPlace.of("folder", "mine", Path("study.mmidx")).name == "mine"
     for name in ("../z", "a b", "", "x/y"):
@@ -40,7 +48,8 @@ def test_names() -> None:
             QdrantPlace.of("folder", name, Path("x.mmidx"))
 
 
-def test_a_search_makes_no_folder(tmp_path: Path) -> None:
+def test_a_search_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EMBEDDED, "1")
     place = QdrantPlace.of(str(tmp_path / "gone"), None, Path("x.mmidx"))
     with pytest.raises(InputError, match="no folder that 'mmtool index --qdrant' made"):
         place.client(made=False)

@@ -37,13 +37,13 @@ class UarSize:
         written: Blocks of the decoder.
         basis: Vectors of the basis.
         sharpness: k of the mask.
-        dropout: In training.
+        dropout: Of what each part adds, in training.
     """
 
     words: int
     codes: int
     patches: int = 64
-    most: int = 49
+    most: int = 41
     dim: int = 128
     heads: int = 4
     shared: int = 2
@@ -72,7 +72,7 @@ class Attention(nn.Module):
 
     def __init__(self, size: UarSize) -> None:
         super().__init__()
-        self.heads, self.dropout = size.heads, size.dropout
+        self.heads = size.heads
         self.query = nn.Linear(size.dim, size.dim)
         self.both = nn.Linear(size.dim, 2 * size.dim)
         self.out = nn.Linear(size.dim, size.dim)
@@ -81,8 +81,7 @@ class Attention(nn.Module):
         """(B, T, dim) of (B, T, dim) that ask (B, S, dim); ``extra`` is (T, S) of the logits."""
         key, value = self.both(told).chunk(2, -1)
         split = [_in_heads(x, self.heads) for x in (self.query(asks), key, value)]
-        rate = self.dropout if self.training else 0.0
-        found = functional.scaled_dot_product_attention(*split, attn_mask=extra, dropout_p=rate)
+        found = functional.scaled_dot_product_attention(*split, attn_mask=extra)
         return self.out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 

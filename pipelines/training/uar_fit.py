@@ -34,7 +34,7 @@ class UarFit:
         seed: Of weights, draws and order.
     """
 
-    epochs: tuple[int, int] = (24, 6)
+    epochs: tuple[int, int] = (22, 5)
     rates: tuple[float, float] = (1e-3, 2e-4)
     decay: float = 0.05
     seed: int = 0

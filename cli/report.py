@@ -14,6 +14,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 
 if TYPE_CHECKING:
     from mmtool.pipelines.report import ReportTask
+    from mmtool.pipelines.report_generator import TextGenerator
     from mmtool.pipelines.report_index import IndexCases
     from mmtool.pipelines.report_reader import FolderReader
 
@@ -86,6 +87,15 @@ def report(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    text_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="A text generator ('mmtool train report --recipe uar'); its words are shown under "
+            "a heading of their own and are no finding.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     retrieve: Annotated[
         Path | None,
         typer.Option(
@@ -155,7 +165,9 @@ def report(
         volumes=volumes,
         explain=tuple(explain or ()),
     )
-    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader))
+    task = ReportTask(
+        options, Limits.from_env(), _cases(retrieve), _reader(reader), _generator(text_model)
+    )
     if self_test:
         _self_test(task, inputs or [], as_json=json)
         return
@@ -185,6 +197,15 @@ def _reader(folder: Path | None) -> FolderReader | None:
     from mmtool.pipelines.report_reader import load_reader
 
     return load_reader(folder)
+
+
+def _generator(name: str | None) -> TextGenerator | None:
+    """The text generator; what it takes is imported only where there is one."""
+    if name is None:
+        return None
+    from mmtool.pipelines.report_generator import load_generator
+
+    return load_generator(name)
 
 
 def _self_test(task: ReportTask, paths: list[Path], *, as_json: bool) -> None:

@@ -33,7 +33,8 @@ class Vocabulary:
             tokens = _TOKEN.findall(caption)
             counts.update({token.lower() for token in tokens})
             for before, token in zip([".", *tokens], tokens, strict=False):
-                if before != "." or not token[1:].islower():  # a sentence's first letter says little
+                # The first letter of a sentence tells nothing of how a word is spelt.
+                if before != "." or token[1:] != token[1:].lower():
                     spelt.setdefault(token.lower(), Counter())[token] += 1
         kept = sorted((-n, word) for word, n in counts.items() if n >= _FEWEST)
         return cls(tuple(_spelling(word, spelt.get(word)) for _, word in kept))

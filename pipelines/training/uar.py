@@ -128,10 +128,10 @@ def moved_codes(squares: Tensor, book: Codebook) -> Tensor:
 def _pairs(images: Sequence[Labelled], codes: Tensor, vocabulary: Vocabulary, most: int) -> Pairs:
     texts = [torch.tensor(vocabulary.numbers(i.caption, most - 1)) for i in images]
     words = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
-    return Pairs(codes, words, torch.tensor(numbered(_strangers(images))))
+    return Pairs(codes, words, torch.tensor(numbered(strangers_of(images))))
 
 
-def _strangers(images: Sequence[Labelled]) -> list[str]:
+def strangers_of(images: Sequence[Labelled]) -> list[str]:
     """One name for all images of a case, and of cases that share a caption."""
     name: dict[str, str] = {}
     for image in images:

@@ -95,8 +95,9 @@ def train_uar(
     net = Uar(size).to(device)
     run = _Run(net, pairs, held, fit, checkpoint, tell)
     run.resume()
-    for stage in (0, 1):
-        run.stage(stage)
+    if not run.curve[1]:
+        run.stage(0)
+    run.stage(1)
     net.refined = True
     return Trained(net.eval(), (tuple(run.curve[0]), tuple(run.curve[1])), run.best_epochs())
 
@@ -149,7 +150,8 @@ class _Run:
             if not self.curve[stage] or score < min(self.curve[stage]):
                 self.best = copy.deepcopy(self.net.state_dict())
             self.curve[stage].append(score)
-            self.tell(f"stage {stage + 1}, epoch {epoch + 1}: loss {loss:.3f}, left out {score:.3f}")
+            where = f"stage {stage + 1}, epoch {epoch + 1}"
+            self.tell(f"{where}: loss {loss:.3f}, left out {score:.3f}")
             self._save()
         if self.curve[stage]:
             self.net.load_state_dict(self.best)

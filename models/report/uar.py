@@ -80,14 +80,14 @@ class Attention(nn.Module):
     def forward(self, asks: Tensor, told: Tensor, extra: Tensor | None = None) -> Tensor:
         """(B, T, dim) of (B, T, dim) that ask (B, S, dim); ``extra`` is (T, S) of the logits."""
         key, value = self.both(told).chunk(2, -1)
-        split = [_in_heads(x, self.heads) for x in (self.query(asks), key, value)]
-        found = functional.scaled_dot_product_attention(*split, attn_mask=extra)
+        query, key, value = (_in_heads(x, self.heads) for x in (self.query(asks), key, value))
+        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=extra)
         return self.out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 def _in_heads(x: Tensor, heads: int) -> Tensor:
     """(B, heads, T, dim / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):
@@ -144,7 +144,8 @@ class Aligner(nn.Module):
         unified = logits.softmax(-1) @ self.basis
         both = self.gates(torch.cat([features, unified], -1)).sigmoid()
         let_in, kept = both.chunk(2, -1)
-        return features + kept * features + let_in * torch.tanh(features + unified)
+        found: Tensor = features + kept * features + let_in * torch.tanh(features + unified)
+        return found
 
     def penalty(self) -> Tensor:
         """How far the basis is from orthonormal: ||B B' - I||² (Frobenius)."""

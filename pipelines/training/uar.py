@@ -73,7 +73,11 @@ def train_uar_model(
     )
     vocabulary = Vocabulary.of(image.caption for image in learned)
     side = settings.size // 16
-    size = UarSize(vocabulary.size, book.count, patches=side**2)
+    dim, shared, written = fit.sizes
+    size = UarSize(
+        vocabulary.size, book.count, patches=side**2, dim=dim, shared=shared, written=written,
+        basis=dim // 2,
+    )  # fmt: skip
     pairs = _pairs(learned, moved_codes(squares, book), vocabulary, size.most)
     held = _pairs(left, book.numbers(patch_features(others))[None], vocabulary, size.most)
     found = train_uar(

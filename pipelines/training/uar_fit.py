@@ -31,12 +31,14 @@ class UarFit:
         epochs: Of the first and the second stage, at most.
         rates: Peak learning rates of both.
         decay: Of the weights.
+        sizes: Features of a word, blocks that images and words share, blocks of the decoder.
         seed: Of weights, draws and order.
     """
 
     epochs: tuple[int, int] = (22, 5)
     rates: tuple[float, float] = (1e-3, 2e-4)
     decay: float = 0.05
+    sizes: tuple[int, int, int] = (128, 2, 3)
     seed: int = 0
 
 
@@ -212,7 +214,7 @@ def held_loss(net: Uar, held: Pairs) -> float:
 def _batches(pairs: Pairs) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Codes, words and groups in random order, each image in a random view."""
     views, count = pairs.codes.shape[:2]
-    for rows in torch.randperm(count).split(_BATCH):
+    for rows in torch.split(torch.randperm(count), _BATCH):
         if len(rows) < 2:
             continue  # alone it has no strangers
         codes = pairs.codes[torch.randint(views, (len(rows),)), rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +19,20 @@ from mmtool.cli.main import app
 from mmtool.errors import InputError, ModelError
 from mmtool.io.limits import Limits
 from mmtool.models.card import check_card
+from mmtool.models.report.uar import UarSize
 from mmtool.models.report.uar_writer import load_writer
 from mmtool.pipelines.report import ReportOptions, ReportTask
 from mmtool.pipelines.report_generator import load_generator
 from mmtool.pipelines.training.report_card import ReportTraining
 from mmtool.pipelines.training.report_data import Labelled
 from mmtool.pipelines.training.uar import captioned, strangers_of, train_uar_model
-from mmtool.pipelines.training.uar_fit import UarFit
+from mmtool.pipelines.training.uar_fit import Pairs, Trained, UarFit, train_uar
 from mmtool.retrieval import Picture
 
 CT = get_testdata_file("CT_small.dcm")
 COLUMNS = "image case_id split modality plane location_category caption".split()
 TEXTS = ("Bars run across the image.", "Bars run along the picture.")
-FIT = UarFit(epochs=(4, 1), rates=(3e-3, 5e-4))
+FIT = UarFit(epochs=(16, 1), rates=(8e-3, 5e-4), sizes=(32, 1, 1))
 CPU = torch.device("cpu")
 
 
@@ -42,15 +44,15 @@ def bars(kind: int, draw: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bars across or along, of 48 cases; one drawing, and one of the development part."""
+    """Bars across or along, of 64 cases; one drawing, and one of the development part."""
     root = tmp_path_factory.mktemp("data")
     folder = root / "medpix2"
     (folder / "images").mkdir(parents=True)
     draw = np.random.default_rng(0)
     rows = []
-    for k in range(96):
+    for k in range(64):
         Image.fromarray(bars(k % 2, draw)).save(folder / "images" / f"{k}.png")
-        split = "dev" if k == 95 else "train"
+        split = "dev" if k == 63 else "train"
         rows.append((f"{k}.png", f"c{k}", split, "CT", "Axial", "Head", TEXTS[k % 2]))
     rows.append(("x.png", "x", "train", "Drawing", "Drawing", "Head", "A drawing."))
     with (folder / "images.csv").open("w", newline="") as file:
@@ -65,7 +67,7 @@ def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_training_images_of_known_kinds_are_learned_from(data: Path, tmp_path: Path) -> None:
-    assert {image.path.name for image in captioned(data)} == {f"{k}.png" for k in range(95)}
+    assert {image.path.name for image in captioned(data)} == {f"{k}.png" for k in range(63)}
     (tmp_path / "medpix2").mkdir()
     (tmp_path / "medpix2" / "images.csv").write_text(",".join(COLUMNS) + "\n")
     with pytest.raises(InputError):
@@ -94,20 +96,29 @@ def test_it_learns_to_tell_bars_apart_and_its_card_is_valid(model: Path) -> None
     assert all(v.dtype == torch.float16 for v in load_file(model / "model.safetensors").values())
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
-    data: Path, model: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("last", ["stage 1, epoch 2", "stage 2, epoch 2"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, last: str) -> None:
+    size = UarSize(9, 6, patches=4, most=6, dim=8, heads=2, shared=1, written=1, basis=4)
+    fit = UarFit(epochs=(3, 2))
+    draw = torch.Generator().manual_seed(0)
+    codes = torch.randint(6, (2, 40, 4, 2), generator=draw)
+    pairs = Pairs(codes, torch.randint(4, 9, (40, 6), generator=draw), torch.arange(40))
+
+    def trained(name: str, tell: Callable[[str], object]) -> Trained:
+        return train_uar(size, pairs, pairs, fit, tmp_path / name, device=CPU, tell=tell)
+
     def stop(line: str) -> None:
-        if line.startswith("stage 1, epoch 2"):
+        if line.startswith(last):
             raise KeyboardInterrupt
 
     told: list[str] = []
-    options = ReportTraining(data, "", tmp_path, "bars")
+    whole = trained("whole", told.append)
     with pytest.raises(KeyboardInterrupt):
-        train_uar_model(options, FIT, Limits(), stop, CPU)
-    again = train_uar_model(options, FIT, Limits(), told.append, CPU)
-    assert "goes on after 1 epochs" in told
-    one, two = (load_file(folder / "model.safetensors") for folder in (model, again))
+        trained("cut", stop)
+    again = trained("cut", told.append)
+    assert told[5].startswith("goes on after")
+    assert again.curve == whole.curve
+    one, two = whole.net.state_dict(), again.net.state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 

@@ -25,6 +25,10 @@ def evaluate_report(
         Path | None,
         typer.Option(metavar="INDEX", help="Score texts with the words of similar cases too."),
     ] = None,
+    text_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Score the words of a text generator too."),
+    ] = None,
     threads: shared.Threads = None,
     seed: shared.Seed = 0,
     overwrite: Annotated[
@@ -49,6 +53,7 @@ def evaluate_report(
     from mmtool.pipelines.evaluation.report import COLUMNS
     from mmtool.pipelines.evaluation.report import evaluate_report as evaluate
     from mmtool.pipelines.report import ReportOptions, ReportTask
+    from mmtool.pipelines.report_generator import load_generator
     from mmtool.pipelines.report_index import IndexCases
 
     set_threads(threads)
@@ -58,7 +63,9 @@ def evaluate_report(
             typer.echo(line, err=True)
 
     cases = None if retrieve is None else IndexCases(retrieve)
-    task = ReportTask(ReportOptions(model=model, volumes=False), Limits.from_env(), cases)
+    generator = None if text_model is None else load_generator(text_model)
+    options = ReportOptions(model=model, volumes=False)
+    task = ReportTask(options, Limits.from_env(), cases, generator=generator)
     found = evaluate(task, data, output, seed=seed, tell=tell)
     found.write(output)
     if json:

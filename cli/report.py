@@ -15,6 +15,7 @@ from mmtool.pipelines.samplesheet import BatchItem
 
 if TYPE_CHECKING:
     from mmtool.pipelines.report import ReportTask
+    from mmtool.pipelines.report_generator import TextGenerator
     from mmtool.pipelines.report_index import IndexCases
     from mmtool.pipelines.report_reader import FolderReader
 
@@ -97,6 +98,15 @@ def report(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    text_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="A text generator ('mmtool train report --recipe uar'); its words are shown under "
+            "a heading of their own and are no finding.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     retrieve: Annotated[
         Path | None,
         typer.Option(
@@ -174,7 +184,13 @@ def report(
         volumes=volumes,
         explain=tuple(explain or ()),
     )
-    task = ReportTask(options, Limits.from_env(), _cases(retrieve), _reader(reader, keep_tokens))
+    task = ReportTask(
+        options,
+        Limits.from_env(),
+        _cases(retrieve),
+        _reader(reader, keep_tokens),
+        _generator(text_model),
+    )
     if self_test:
         _self_test(task, inputs or [], truth, as_json=json)
         return
@@ -211,6 +227,15 @@ def _reader(folder: Path | None, keep: float | None) -> FolderReader | None:
     from mmtool.pipelines.report_reader import load_reader
 
     return load_reader(folder, keep)
+
+
+def _generator(name: str | None) -> TextGenerator | None:
+    """The text generator; what it takes is imported only where there is one."""
+    if name is None:
+        return None
+    from mmtool.pipelines.report_generator import load_generator
+
+    return load_generator(name)
 
 
 def _self_test(task: ReportTask, paths: list[Path], truth: Path | None, *, as_json: bool) -> None:

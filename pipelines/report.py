@@ -29,6 +29,7 @@ from mmtool.pipelines.report_encoder import check_encoder, load_encoder
 from mmtool.pipelines.report_explain import explained
 from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
+from mmtool.pipelines.report_generator import TextGenerator
 from mmtool.pipelines.report_heat import Heat
 from mmtool.pipelines.report_images import Seen, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
@@ -93,12 +94,14 @@ class ReportTask:
         limits: Bounds of the readers.
         cases: Search for similar cases, or None.
         reader: An outside model that writes of each image that the gate knows, or None.
+        generator: Writes words of each such image that are no finding, or None.
     """
 
     options: ReportOptions
     limits: Limits = field(default_factory=Limits)
     cases: CaseSearch | None = None
     reader: Reader | None = None
+    generator: TextGenerator | None = None
     command: str = "report"
     _files: ModelFiles | None = None
     _model: ReportModel | None = None
@@ -135,6 +138,8 @@ class ReportTask:
         known["cases"] = None if self.cases is None else self.cases.state()
         reader = self.reader
         known["reader"] = None if reader is None else (reader.sha256, reader.keep)
+        text = self.generator
+        known["generator"] = None if text is None else text.files.card["sha256"]
         known["version"] = __version__
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -189,7 +194,10 @@ class ReportTask:
         told = self._told(options, gates, findings)
         study = Study(
             tuple(
-                _image(look.image, gate, len(looks) > 1)
+                replace(
+                    _image(look.image, gate, len(looks) > 1),
+                    generated=self.generator.of_image(look, gate) if self.generator else "",
+                )
                 for look, gate in zip(looks, gates, strict=True)
             ),
             options.indication,
@@ -311,6 +319,7 @@ class ReportTask:
             )
             for f in files
         )  # fmt: skip
+        used += () if self.generator is None else (self.generator.used(),)
         trained = "; ".join(
             f"{m.task}/{m.name} on {', '.join(m.trained_on)}" for m in used if m.trained_on
         )
@@ -333,6 +342,8 @@ class ReportTask:
                     f"It was given {self.reader.keep:.0%} of the visual tokens, and the others "
                     "merged into one; what that costs is told by --self-test."
                 )
+        if self.generator is not None:
+            statements.append(self.generator.statement())
         if any(m.use == "research" for m in used):
             statements.append("For research: the training data ask for it.")
         return Provenance(

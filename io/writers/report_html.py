@@ -11,7 +11,7 @@ from string import Template
 
 from mmtool.io.atomic import replace_into
 from mmtool.io.writers.key_image import Figure
-from mmtool.io.writers.report_text import PRELIMINARY, image_line
+from mmtool.io.writers.report_text import GENERATED, PRELIMINARY, generated_line, image_line
 from mmtool.reports import Finding, Report, Support
 
 _CASES = "From the index {}. What their words say is no finding of this study."
@@ -49,6 +49,9 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
     yield _section("Findings", kinds + (told if report.findings else "<p>None told.</p>"))
     shown = "".join(_figure(name, figure, report) for name, figure in figures.items())
     yield _section("Images", f'<div class="figures">{shown}</div>' + _images(report))
+    words = [generated_line(image) for image in report.study.images if image.generated]
+    if words:
+        yield _section(GENERATED, _list(escape(line) for line in words))
     if report.comparison is not None:
         changes = [c.sentence for c in report.comparison.changes]
         lines = _list(escape(s) for s in (*changes, *report.comparison.notes))

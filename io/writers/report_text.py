@@ -10,6 +10,7 @@ from mmtool.io.atomic import replace_into
 from mmtool.reports import Explanation, Gate, Report, Said, StudyImage
 
 _WIDTH = 88
+GENERATED = "Generated text (rests on no evidence, no finding, may be wrong)"
 PRELIMINARY = "PRELIMINARY REPORT, made by software. A clinician must read the images."
 
 
@@ -37,6 +38,9 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     told = [*(i.sentence for i in report.study.images), *(f.sentence for f in report.findings)]
     yield "FINDINGS:", _lines(s for s in told if s) or "  None told."
     yield "IMPRESSION:", _lines(report.impression)
+    words = [generated_line(image) for image in report.study.images if image.generated]
+    if words:
+        yield f"{GENERATED.upper()}:", _lines(words)
     if report.comparison is not None:
         told = [c.sentence for c in report.comparison.changes]
         yield (
@@ -70,6 +74,11 @@ def image_line(image: StudyImage) -> str:
     """What is said of one image, in one line."""
     size = " x ".join(str(n) for n in image.shape)
     return f"{image.name}: {gate_words(image.gate)}; {image.kind} of {size}"
+
+
+def generated_line(image: StudyImage) -> str:
+    """What a generator wrote of one image, in one line."""
+    return f"Image {image.number}: “{image.generated}”"
 
 
 def explanation_line(explanation: Explanation) -> str:

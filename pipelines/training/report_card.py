@@ -13,6 +13,12 @@ from mmtool.models.report.model import INSIDE, KNOWN
 from mmtool.pipelines.training.report_fit import FindingChance, Fitted, Rows
 from mmtool.pipelines.training.report_measure import Measured
 
+MEDPIX = {
+    "name": "MedPix 2.0",
+    "source": "https://github.com/CHILab1/MedPix-2.0 (10.1007/s41019-025-00297-8)",
+    "licence": "not stated",
+    "use": "research",
+}
 _SET = "20 % of the film patients, and the development split of MedPix-2.0 by its table"
 
 
@@ -95,13 +101,7 @@ def _data(rows: Rows) -> list[dict[str, Any]]:
     films = int(((rows.labels["modality"] == "XR") & known).sum())
     slices = int(known.sum()) - films
     return [
-        {
-            "name": "MedPix 2.0",
-            "source": "https://github.com/CHILab1/MedPix-2.0 (10.1007/s41019-025-00297-8)",
-            "licence": "not stated",
-            "use": "research",
-            "n": slices,
-        },
+        MEDPIX | {"n": slices},
         {
             "name": "COVID-19 chest X-ray lung bounding boxes",
             "source": "https://github.com/GeneralBlockchain/"

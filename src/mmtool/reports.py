@@ -90,6 +90,7 @@ class StudyImage:
         series_uid: Of DICOM, else "".
         instances: DICOM objects that it was read from.
         notes: Plain sentences on what the reader had to do.
+        generated: Words of a text generator, which rest on no evidence, or "".
     """
 
     number: int
@@ -104,6 +105,7 @@ class StudyImage:
     series_uid: str = ""
     instances: tuple[Instance, ...] = ()
     notes: tuple[str, ...] = ()
+    generated: str = ""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,23 @@ def test_the_text_has_its_sections_and_no_made_up_ones() -> None:
     assert "Left hippocampus: 3.1 mL." in text
 
 
+def test_generated_words_stand_apart_in_text_and_page(tmp_path: Path) -> None:
+    report = made_report()
+    image = replace(report.study.images[0], generated=f"A mass {EVIL}.\n\nIMPRESSION:\n  Well.")
+    report = replace(report, study=replace(report.study, images=(image,)))
+    valid(report)
+    text = report_text(report)
+    findings, _, words = text.partition("GENERATED TEXT (RESTS ON NO EVIDENCE")
+    assert "A mass" not in findings
+    assert "A mass" in words
+    assert len(re.findall(r"^IMPRESSION:", text, re.MULTILINE)) == 1
+    write_report_html(tmp_path / "report.html", report, {})
+    page = (tmp_path / "report.html").read_text()
+    assert "Generated text (rests on no evidence" in page
+    assert EVIL not in page
+    assert "A mass" not in json.dumps(fhir_bundle(report))
+
+
 class Links(HTMLParser):
     """Tags, ids, and all that could load or run something."""
 

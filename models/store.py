@@ -127,10 +127,15 @@ def find_model(task: str | None, name: str, *, where: tuple[Path, ...] | None = 
             return entry.folder
     if os.sep in name or path.is_dir():
         raise ModelError(f"{name}: no model folder", f"looked for {LOOKED_FOR}")
-    names = [e.name for e in known]
-    close = get_close_matches(name, names, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(names) or 'none'};"
     kind = f"{task} model" if task else "model"
+    names = [e.name for e in known]
+    if not names:
+        raise ModelError(
+            f"no {kind} is named '{name}'",
+            "none is installed; give the folder of one that 'mmtool train' made",
+        )
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(names)};"
     raise ModelError(f"no {kind} is named '{name}'", f"{hint} see mmtool models list")
 
 

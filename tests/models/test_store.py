@@ -104,6 +104,12 @@ def test_a_missing_file_is_refused_and_listed(root: Path, name: str) -> None:
     assert [e.name for e in list_models(where=(root,))] == ["tiny"]
 
 
+def test_a_task_without_models_says_where_one_comes_from(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no report-text model is named 'uar'") as caught:
+        find_model("report-text", "uar", where=(tmp_path,))
+    assert "mmtool train" in caught.value.hint
+
+
 def test_unknown_names_get_a_suggestion(root: Path) -> None:
     with pytest.raises(ModelError) as caught:
         find_model("segment", "tinny", where=(root,))

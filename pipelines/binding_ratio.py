@@ -21,6 +21,7 @@ from mmtool.models.tcr.density import (
     log_ratio,
     squared_distances,
 )
+from mmtool.models.tcr.germline import v_loops
 from mmtool.models.tcr.motif import Motifs
 from mmtool.models.tcr.reference import unpack
 from mmtool.pipelines.binding_model import BindingModel
@@ -84,7 +85,7 @@ class _Seen:
     Attributes:
         points: Chain -> (N, D).
         density: Chain -> (N,) of receptors in general.
-        motifs: Chain -> (N, R) on the axes of the motifs.
+        motifs: Chain -> (N, R) on the axes of the motifs; empty if these don't count.
     """
 
     points: dict[str, Tensor]
@@ -96,8 +97,9 @@ class _Seen:
 class KernelRatio:
     """Log ratio of two kernel densities for each chain, added up and calibrated.
 
-    Where an epitope has many binders, the log odds of its motifs are added, with a weight. A
-    receptor with one chain is scored by that one. The rows don't know of each other: the
+    Where an epitope has many binders, the log odds of its motifs are added, with a weight, to
+    receptors whose V genes are known; motifs were learned with them. A receptor with one chain is
+    scored by that one. The rows don't know of each other: the
     density of receptors in general comes from the model's own controls.
 
     Attributes:
@@ -119,7 +121,9 @@ class KernelRatio:
     _known: dict[tuple[str, ...], _Known] = field(default_factory=dict, repr=False)
     _places: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _rows: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict, repr=False)
-    _controls: dict[tuple[tuple[str, ...], str], Tensor] = field(default_factory=dict, repr=False)
+    _controls: dict[tuple[tuple[str, ...], str, bool], Tensor] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         self.few = int(self.config["few"])
@@ -157,8 +161,8 @@ class KernelRatio:
         shape = (len(receptors), len(epitopes))
         found = {n: np.full(shape, np.nan, np.float32) for n in ("score", "percentile", "distance")}
         nearest = np.full(shape, -1, np.int64)
-        for chains, some in _alike(receptors):
-            seen = self._seen([receptors[r] for r in some], chains)
+        for chains, genes, some in _alike(receptors):
+            seen = self._seen([receptors[r] for r in some], chains, genes=genes)
             for columns in self._batches(epitopes, chains):
                 batch = tuple(epitopes[c] for c in columns)
                 known = self._side_by_side(batch)
@@ -166,8 +170,8 @@ class KernelRatio:
                 raw = self._raw(apart, known, seen)
                 near, which = self._nearest(apart, known)
                 at = np.ix_(some, columns)
-                found["score"][at] = self._calibrated(raw, known, chains).cpu()
-                found["percentile"][at] = self._percentile(raw, batch, chains)
+                found["score"][at] = self._calibrated(raw, known, seen).cpu()
+                found["percentile"][at] = self._percentile(raw, batch, seen)
                 found["distance"][at] = near.cpu()
                 nearest[at] = known.places[which].cpu()
         odds = np.log(self.config["prevalence"] / (1 - self.config["prevalence"]))
@@ -191,11 +195,11 @@ class KernelRatio:
         """Known binders by squared distance over the chains that the receptor has."""
         place = np.full((len(receptors), k), -1, np.int64)
         distance = np.full((len(receptors), k), np.nan, np.float32)
-        for chains, some in _alike(receptors):
+        for chains, genes, some in _alike(receptors):
             if not self._answers(epitope, chains):
                 continue
             known = self._side_by_side((epitope,))
-            seen = self._seen([receptors[r] for r in some], chains)
+            seen = self._seen([receptors[r] for r in some], chains, genes=genes)
             whole = self._distance(self._apart(seen, known), known)
             near, which = whole.topk(min(k, whole.shape[1]), largest=False)
             n = near.shape[1]
@@ -206,11 +210,11 @@ class KernelRatio:
     def raw_scores(self, receptors: Sequence[Receptor], epitope: str) -> NDArray[np.float32]:
         """(N,) sums of log ratios before calibration, for training; NaN without a junction."""
         out = np.full(len(receptors), np.nan, np.float32)
-        for chains, some in _alike(receptors):
+        for chains, genes, some in _alike(receptors):
             if not self._answers(epitope, chains):
                 continue
             known = self._side_by_side((epitope,))
-            seen = self._seen([receptors[r] for r in some], chains)
+            seen = self._seen([receptors[r] for r in some], chains, genes=genes)
             raw = self._raw(self._apart(seen, known), known, seen)
             out[some] = raw[:, 0].cpu()
         return out
@@ -235,12 +239,12 @@ class KernelRatio:
         if batch:
             yield batch
 
-    def _seen(self, receptors: Sequence[Receptor], chains: str) -> _Seen:
+    def _seen(self, receptors: Sequence[Receptor], chains: str, *, genes: bool) -> _Seen:
         points = {c: self.chains[c].space.points(codes_of(receptors, c)) for c in chains}
         return _Seen(
             points,
             {c: background_density(at, self.chains[c].background) for c, at in points.items()},
-            {c: self.motifs[c].points(receptors, c) for c in chains if c in self.motifs},
+            {c: m.points(receptors, c) for c, m in self.motifs.items() if genes and c in chains},
         )
 
     def _apart(self, seen: _Seen, known: _Known) -> dict[str, Tensor]:
@@ -313,26 +317,27 @@ class KernelRatio:
             )
         return self._known[epitopes]
 
-    def _calibrated(self, raw: Tensor, known: _Known, chains: str) -> Tensor:
+    def _calibrated(self, raw: Tensor, known: _Known, seen: _Seen) -> Tensor:
+        chains = "".join(seen.points)
         slope, intercept = self.config["calibration"][chains]
         plain = raw * float(slope) + float(intercept)
-        told = [known.told[c] for c in chains if c in known.told]
-        if not told:
+        if not seen.motifs:
             return plain
+        told = torch.stack([known.told[c] for c in seen.motifs]).any(0)
         slope, intercept = self.config["calibration_with_motif"][chains]
-        return torch.where(torch.stack(told).any(0), raw * float(slope) + float(intercept), plain)
+        return torch.where(told, raw * float(slope) + float(intercept), plain)
 
-    def _percentile(self, raw: Tensor, epitopes: tuple[str, ...], chains: str) -> Tensor:
+    def _percentile(self, raw: Tensor, epitopes: tuple[str, ...], seen: _Seen) -> Tensor:
         """Share of control receptors that score lower, in percent, (N, E) on the CPU."""
-        key = (epitopes, chains)
+        key = (epitopes, "".join(seen.points), bool(seen.motifs))
         if key not in self._controls:
-            scores = self.control_scores(epitopes, chains)
+            scores = self.control_scores(*key)
             self._controls[key] = scores.T.contiguous().sort(1).values
         controls = self._controls[key]
         below = torch.searchsorted(controls, raw.T.contiguous()).T
         return (100 * below / controls.shape[1]).float().cpu()
 
-    def control_scores(self, epitopes: tuple[str, ...], chains: str) -> Tensor:
+    def control_scores(self, epitopes: tuple[str, ...], chains: str, motifs: bool) -> Tensor:
         """(M, E) raw scores of the controls by those chains; none is background to itself."""
         known, parts = self._side_by_side(epitopes), []
         for begin in range(0, len(self.chains["b"].background), _ROWS):
@@ -340,7 +345,7 @@ class KernelRatio:
             seen = _Seen(
                 {c: self.chains[c].background[some] for c in chains},
                 {c: self.chains[c].density[some] for c in chains},
-                {c: self.motifs[c].controls[some] for c in chains if c in self.motifs},
+                {c: m.controls[some] for c, m in self.motifs.items() if motifs and c in chains},
             )
             parts.append(self._raw(self._apart(seen, known), known, seen))
         return torch.cat(parts)
@@ -395,13 +400,17 @@ def _by_epitope(
     return {e: order[a:b] for e, (a, b) in zip(places, pairwise(bounds), strict=True)}
 
 
-def _alike(receptors: Sequence[Receptor]) -> Iterator[tuple[str, list[int]]]:
-    """Chains whose junctions are known (``ab``, ``a``, ``b``), and at most `_ROWS` such rows."""
-    rows: dict[str, list[int]] = {}
+def _alike(receptors: Sequence[Receptor]) -> Iterator[tuple[str, bool, list[int]]]:
+    """Chains whose junctions are known (``ab``, ``a``, ``b``), whether their V genes are, and at
+    most `_ROWS` such rows.
+    """
+    rows: dict[tuple[str, bool], list[int]] = {}
     for row, receptor in enumerate(receptors):
         chains = "".join(c for c in CHAINS if getattr(receptor, f"cdr3_{c}"))
         if chains:
-            rows.setdefault(chains, []).append(row)
-    for chains, every in rows.items():
+            genes = [getattr(receptor, f"v_{c}") for c in chains]
+            known = all(gene and v_loops(gene) for gene in genes)
+            rows.setdefault((chains, known), []).append(row)
+    for (chains, known), every in rows.items():
         for begin in range(0, len(every), _ROWS):
-            yield chains, every[begin : begin + _ROWS]
+            yield chains, known, every[begin : begin + _ROWS]

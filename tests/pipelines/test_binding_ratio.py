@@ -162,6 +162,21 @@ def test_motifs_are_what_their_regressions_are_if_no_axis_is_left_out() -> None:
         assert np.allclose(controls_too, motifs[chain].controls, atol=1e-4)
 
 
+def test_a_receptor_without_its_gene_is_scored_by_the_densities_alone() -> None:
+    known, controls = _world()
+    model = fit(known, controls, Settings(CHAINS, MOTIFS), FitOptions(dimensions=48))
+    densities = KernelRatio(model.config, model.chains, model.binders)
+    draw = np.random.default_rng(7)
+    whole = [_receptor(draw) for _ in range(4)]
+    bare = [replace(r, v_b="") for r in whole[:2]] + [replace(r, v_a="TRAV99") for r in whole[2:]]
+    for name in ("score", "percentile"):
+        with_motifs, without = (getattr(m.score(bare, EPITOPES), name) for m in (model, densities))
+        assert np.allclose(with_motifs, without, atol=1e-4), name
+    assert not np.allclose(
+        model.score(whole, EPITOPES).score, densities.score(whole, EPITOPES).score, atol=1e-2
+    )
+
+
 def test_an_epitope_of_few_binders_has_no_motif_and_the_plain_calibration() -> None:
     known, controls = _world()
     known = [b for i, b in enumerate(known) if b.epitope == EPITOPES[0] or i % 3 == 0]

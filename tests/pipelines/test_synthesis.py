@@ -155,7 +155,7 @@ def test_training_starts_from_a_model(maps, tmp_path) -> None:
     second = run("second", start=str(first), rate=1e-5, precision="bfloat16")
     before, after = (safetensors.torch.load_file(f / "model.safetensors") for f in (first, second))
     for name, value in after.items():
-        assert value.dtype == torch.float32
+        assert value.dtype == torch.float16
         torch.testing.assert_close(value, before[name], atol=1e-3, rtol=0)
     assert any(not torch.equal(value, before[name]) for name, value in after.items())
     card = json.loads((second / "card.json").read_text())["training"]

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from mmtool.models.linear_probe import weighted_logistic
 from mmtool.models.tcr.chain_space import CHAINS
 from mmtool.models.tcr.motif import counts_of, tokens_of
 from mmtool.pipelines.evaluation.binding_measures import measure
@@ -25,7 +25,6 @@ from mmtool.receptors import Binder, Receptor
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 _FOLDS = 3
-_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -115,20 +114,4 @@ def _fitted(
     labels = truth.float()
     counts = labels.sum(0), (1 - labels).sum(0)
     share = (labels / counts[0].clamp(min=1) + (1 - labels) / counts[1].clamp(min=1)) / 2
-    shape = (inputs.shape[1], labels.shape[1])
-    weights, offsets = start or (torch.zeros(shape), torch.zeros(shape[1]))
-    weights, offsets = (t.clone().requires_grad_() for t in (weights, offsets))
-    descent = torch.optim.LBFGS([weights, offsets], max_iter=_STEPS, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        descent.zero_grad()
-        odds = inputs @ weights + offsets
-        error = (
-            functional.binary_cross_entropy_with_logits(odds, labels, reduction="none") * share
-        ).sum()
-        total = error + penalty * weights.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    descent.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach(), offsets.detach()
+    return weighted_logistic(inputs, labels, share, penalty, start)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from mmtool.models.linear_probe import weighted_logistic
 from mmtool.models.tcr.chain_space import CHAINS
 from mmtool.models.tcr.motif import Motifs, counts_of, summed, tokens_of
 from mmtool.pipelines.training.tcr_data import thinned
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 _NEGATIVES = 2500  # receptors in general that count as binding nothing
 _OTHERS = 20  # binders of an epitope without a motif, as negatives of the others
 _TOGETHER = 16  # epitopes whose regressions are fitted at once
-_ITERATIONS = 50
 
 
 @dataclass(frozen=True)
@@ -159,22 +158,7 @@ def _fitted(counts: Tensor, truth: Tensor, plain: Tensor, penalty: float) -> tup
     others = (1 - truth) * ~plain[:, None]
     for kind, weight in ((truth, 0.5), (others, 0.25), (plain[:, None].float(), 0.25)):
         share += weight * kind / kind.sum(0).clamp(min=1)
-    weights = torch.zeros(counts.shape[1], truth.shape[1], requires_grad=True)
-    offsets = torch.zeros(truth.shape[1], requires_grad=True)
-    descent = torch.optim.LBFGS(
-        [weights, offsets], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        descent.zero_grad()
-        odds = counts @ weights + offsets
-        errors = functional.binary_cross_entropy_with_logits(odds, truth, reduction="none")
-        total = (errors * share).sum() + penalty * weights.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    descent.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach(), offsets.detach()
+    return weighted_logistic(counts, truth, share, penalty)
 
 
 def _shared(found: Regressions, general: Sequence[Receptor], chain: str, rank: int) -> Motifs:

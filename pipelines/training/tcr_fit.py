@@ -247,23 +247,51 @@ def choose_motif(
             for view in VIEWS
         }
         for penalty in _PENALTIES:
-            only = frozenset(split.epitopes)
-            odds = {}
-            for chain in CHAINS:
-                fitted = regressions(
-                    split.train, general, chain, penalty, options.motifs, options.seed, only
-                )
-                columns = fitted.odds(receptors, chain).numpy().T
-                odds[chain] = dict(zip(fitted.epitopes, columns, strict=True))
+            odds = _held_odds(split, general, receptors, penalty, options)
             for weight in (0.0, *_WEIGHTS):
-                settings = MotifSettings(weight, penalty)
-                for view in VIEWS:
-                    for epitope in split.epitopes:
-                        more = sum(odds[c].get(epitope, 0.0) for c in view)
-                        scores = densities[view][epitope] + weight * more
-                        parts = [scores[some] for some in rows[epitope]]
-                        found[settings].append(float(np.mean(measured(*parts))))
+                found[MotifSettings(weight, penalty)] += _means(densities, odds, rows, weight)
     return max(found, key=lambda settings: float(np.mean(found[settings])))
+
+
+def _held_odds(
+    split: Split,
+    general: Sequence[Receptor],
+    receptors: Sequence[Receptor],
+    penalty: float,
+    options: FitOptions,
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Chain -> epitope -> log odds of the receptors, by motifs of the split's training part."""
+    odds = {}
+    for chain in CHAINS:
+        only = frozenset(split.epitopes)
+        fitted = regressions(
+            split.train, general, chain, penalty, options.motifs, options.seed, only
+        )
+        columns = fitted.odds(receptors, chain).numpy().T
+        odds[chain] = dict(zip(fitted.epitopes, columns, strict=True))
+    return odds
+
+
+def _means(
+    densities: Mapping[str, Mapping[str, NDArray[Any]]],
+    odds: Mapping[str, Mapping[str, NDArray[Any]]],
+    rows: Mapping[str, Sequence[Sequence[int]]],
+    weight: float,
+) -> list[float]:
+    """Mean of `MEASURES` for each view and epitope, with motifs of that weight.
+
+    Args:
+        densities: View -> epitope -> raw scores of all receptors.
+        odds: Chain -> epitope -> log odds of the same.
+        rows: Epitope -> rows of its binders and of each kind of negatives.
+        weight: Of the log odds.
+    """
+    out = []
+    for view, by_epitope in densities.items():
+        for epitope, raw in by_epitope.items():
+            scores = raw + weight * sum(odds[c].get(epitope, 0.0) for c in view)
+            out.append(float(np.mean(measured(*(scores[some] for some in rows[epitope])))))
+    return out
 
 
 def test_sets(

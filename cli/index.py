@@ -19,7 +19,7 @@ from mmtool.retrieval import KINDS
 if TYPE_CHECKING:
     from mmtool.pipelines.index import IndexRequest, IndexResult
 
-_TABLES, _SERVER = "Tables", "Server"
+_TABLES = "Tables"
 
 
 def parse_kinds(text: str | None) -> frozenset[Any]:
@@ -101,17 +101,10 @@ def index(
             help="Then bring this server to what the index holds: vectors and numbers of items, "
             "nothing else. Its key, if any, is in MMTOOL_QDRANT_KEY.",
             envvar="MMTOOL_QDRANT",
-            rich_help_panel=_SERVER,
+            rich_help_panel=shared.SERVER,
         ),
     ] = None,
-    qdrant_name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Of the index on the server; default: that of its folder.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
+    qdrant_name: shared.QdrantName = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
     dry_run: shared.DryRun = False,

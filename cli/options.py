@@ -18,6 +18,7 @@ from mmtool.pipelines.samplesheet import Shard as Part
 
 _RUN = "Running"
 _BATCH = "Batch"
+SERVER = "Server"
 
 
 Output = Annotated[
@@ -43,6 +44,14 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1, help="CPU threads; default all.", envvar="MMTOOL_THREADS", rich_help_panel=_RUN
+    ),
+]
+QdrantName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of the index on the server; default: that of its folder.",
+        rich_help_panel=SERVER,
     ),
 ]
 MaxMemory = Annotated[

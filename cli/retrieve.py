@@ -12,7 +12,7 @@ from mmtool.cli import options as shared
 from mmtool.cli.run import run_task
 from mmtool.errors import UsageError
 
-_WANTED, _SERVER = "What may be found", "Server"
+_WANTED = "What may be found"
 
 
 def retrieve(
@@ -99,17 +99,10 @@ def retrieve(
             help="Search the vectors on this server, where 'mmtool index --qdrant' put them; its "
             "key, if any, is in MMTOOL_QDRANT_KEY.",
             envvar="MMTOOL_QDRANT",
-            rich_help_panel=_SERVER,
+            rich_help_panel=shared.SERVER,
         ),
     ] = None,
-    qdrant_name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Of the index on the server; default: that of its folder.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
+    qdrant_name: shared.QdrantName = None,
     output: shared.Output = None,
     device: shared.Device = "auto",
     threads: shared.Threads = None,

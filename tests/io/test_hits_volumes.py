@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from browser import drawn_page, needs_chromium
 
 from mmtool.io.limits import Limits
 from mmtool.io.writers import hits_volumes
@@ -87,25 +86,11 @@ def test_the_page_loads_nothing_and_no_name_breaks_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to look with")
+@needs_chromium
 def test_a_real_browser_draws_it(tmp_path: Path) -> None:
     draw = np.random.default_rng(0).integers(0, 255, (12, 20, 24), np.uint8)
     volumes = [HitVolume(k, f"{k}", draw, (2.0, 1.0, 1.0)) for k in (1, 4)]
     write_hits_volumes(tmp_path / "v.html", volumes, niivue_source())
-    flags = "--headless --no-sandbox --use-gl=angle --use-angle=swiftshader --dump-dom"
-    done = subprocess.run(
-        [
-            "chromium",
-            *flags.split(),
-            "--enable-unsafe-swiftshader",
-            "--virtual-time-budget=60000",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"{(tmp_path / 'v.html').as_uri()}#hit-4",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert '<body data-shown="hit-4">' in done.stdout
-    assert re.search(r'<output id="place">RAS [^<]* mm', done.stdout)
+    page = drawn_page(f"{(tmp_path / 'v.html').as_uri()}#hit-4", tmp_path / "profile")
+    assert '<body data-shown="hit-4">' in page
+    assert re.search(r'<output id="place">RAS [^<]* mm', page)

@@ -6,8 +6,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +14,7 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 import pytest
+from browser import drawn_page, needs_chromium
 from dicom_series import grid
 
 from mmtool.anatomy import BRAIN_LABELS
@@ -184,24 +183,10 @@ def test_a_page_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to look with")
+@needs_chromium
 def test_a_real_browser_draws_it(tmp_path: Path) -> None:
     volume, labels = scene(grid("LPS", (1.0, 1.0, 2.0), 10.0))
     write_viewer(tmp_path / "v.html", volume, labels, TABLE, niivue_source())
-    flags = "--headless --no-sandbox --use-gl=angle --use-angle=swiftshader --dump-dom"
-    done = subprocess.run(
-        [
-            "chromium",
-            *flags.split(),
-            "--enable-unsafe-swiftshader",
-            "--virtual-time-budget=60000",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            (tmp_path / "v.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert '<body data-ready="yes">' in done.stdout
-    assert re.search(r'<output id="place">RAS [^<]* mm', done.stdout)
+    page = drawn_page((tmp_path / "v.html").as_uri(), tmp_path / "profile")
+    assert '<body data-ready="yes">' in page
+    assert re.search(r'<output id="place">RAS [^<]* mm', page)

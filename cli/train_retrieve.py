@@ -30,6 +30,21 @@ def train_retrieve(
         str | None,
         typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from."),
     ] = None,
+    pretrain: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Passes over the images alone, before: masked autoencoder and self-distillation.",
+        ),
+    ] = 0,
+    volumes: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="NIfTI volumes to pre-train on too; files named label, mask, seg or gtv are "
+            "passed over. May be given several times.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--restart", help="Go on from the checkpoint, or anew.")
     ] = True,
@@ -51,6 +66,7 @@ def train_retrieve(
     from mmtool.pipelines.training.retrieve import RetrieveTraining
     from mmtool.pipelines.training.retrieve import train_retrieve as train
     from mmtool.pipelines.training.retrieve_fit import FitOptions
+    from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
 
     set_threads(threads)
     if not resume:
@@ -62,6 +78,8 @@ def train_retrieve(
         fit=FitOptions(epochs=epochs, seed=seed),
         towers=towers,
         start=start,
+        pretrain=PretrainOptions(epochs=pretrain, seed=seed),
+        volumes=tuple(volumes or ()),
         device=choose_device(device),
     )
 

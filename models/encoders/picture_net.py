@@ -11,6 +11,7 @@ straight to the head.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,30 +78,67 @@ class PictureNet(nn.Module):
         self.coarse = nn.Sequential(
             nn.LayerNorm(coarse), nn.Dropout(0.3), nn.Linear(coarse, size.coarse), nn.GELU()
         )
-        pooled = 2 * last + size.coarse
+        self.pooled = 2 * last + size.coarse
         self.head = nn.Sequential(
-            nn.LayerNorm(pooled), nn.Dropout(0.2), nn.Linear(pooled, size.dim)
+            nn.LayerNorm(self.pooled), nn.Dropout(0.2), nn.Linear(self.pooled, size.dim)
         )
         self.part = nn.Linear(last, size.part_dim)
 
     def see(self, slabs: Tensor) -> Seen:
         """Patches of (B, 3, edge, edge) float32 in 0..1."""
+        return self.gathered(*self.first(slabs))
+
+    def gathered(self, first: Tensor, seen: Tensor) -> Seen:
+        """Patches of what `first` gives."""
+        tokens = self.attended(self.patches(first))
+        pooled = torch.cat([tokens.mean(1), tokens.amax(1), self.coarse(seen)], 1).float()
+        return Seen(pooled, functional.normalize(self.part(tokens).float(), dim=-1))
+
+    def first(self, slabs: Tensor, shown: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What the first convolution makes of slabs, and coarse gradients of their middle slices.
+
+        Args:
+            slabs: (B, 3, edge, edge) float32 in 0..1; the edge may be any multiple of 32.
+            shown: (B, 1, edge/4, edge/4): 1 where cells are seen, 0 where they are hidden; all are
+                seen if None.
+
+        Returns:
+            (B, C, edge/4, edge/4), and (B, coarse).
+        """
         if slabs.stride(1) == 0:  # one slice, expanded: a sum over depth does for a slab of copies
             middle = oriented(slabs[:, 0])
-            x = functional.conv2d(middle, self.stem.weight.sum(2), padding=1)
+            x = functional.conv2d(_shown(middle, shown), self.stem.weight.sum(2), padding=1)
         else:
             maps = oriented(slabs.flatten(0, 1))
             maps = maps.view(*slabs.shape[:2], *maps.shape[1:])
-            x = self.stem(maps.transpose(1, 2))[:, :, 0]
             middle = maps[:, DEPTH // 2]
-        x = self.last(self.second(functional.relu(self.stem_norm(x))))
-        tokens = x.flatten(2).transpose(1, 2) + self.places
+            hidden = maps if shown is None else maps * shown[:, None]
+            weight = self.stem.weight.transpose(1, 2).flatten(1, 2)  # as channels: quicker
+            x = functional.conv2d(hidden.flatten(1, 2), weight, padding=1)
+        return x, _coarse(middle, slabs[:, DEPTH // 2])
+
+    def patches(self, first: Tensor, shown: Tensor | None = None) -> Tensor:
+        """(B, T, C) patches with their places, of what `first` gives; T is the square of a side."""
+        x = _shown(functional.relu(self.stem_norm(first)), shown)
+        for stage in (self.second, self.last):
+            shown = None if shown is None else shown[..., ::2, ::2]
+            x = _shown(stage(x), shown)
+        return x.flatten(2).transpose(1, 2) + self._places(x.shape[-1])
+
+    def attended(self, tokens: Tensor) -> Tensor:
+        """(B, T, C) of the same, after attention among them; T may be any number of patches."""
         for block in self.attention:
             tokens = block(tokens)
-        tokens = self.norm(tokens)
-        coarse = self.coarse(_coarse(middle, slabs[:, DEPTH // 2]))
-        pooled = torch.cat([tokens.mean(1), tokens.amax(1), coarse], 1).float()
-        return Seen(pooled, functional.normalize(self.part(tokens).float(), dim=-1))
+        normed: Tensor = self.norm(tokens)
+        return normed
+
+    def _places(self, side: int) -> Tensor:
+        """(1, side x side, C): vectors of places, of a smaller picture those between."""
+        if side == self.side:
+            return self.places
+        square = self.places.view(1, self.side, self.side, -1).permute(0, 3, 1, 2)
+        between = functional.interpolate(square, (side, side), mode="bilinear", antialias=True)
+        return between.flatten(2).transpose(1, 2)
 
     def vector(self, pooled: Tensor) -> Tensor:
         """(B, dim) of length 1, of (B, P)."""
@@ -132,17 +170,39 @@ class _Block(nn.Module):
         return functional.relu(x + self.body(x))
 
 
+def firsts(
+    net: PictureNet, parts: Sequence[Tensor], shown: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """`PictureNet.first` of slabs in several tensors, so that those of copies stay quick."""
+    counts = [len(part) for part in parts]
+    hidden = [None] * len(parts) if shown is None else torch.split(shown, counts)
+    each = [net.first(part, cells) for part, cells in zip(parts, hidden, strict=True)]
+    return torch.cat([x for x, _ in each]), torch.cat([seen for _, seen in each])
+
+
+def _shown(x: Tensor, shown: Tensor | None) -> Tensor:
+    return x if shown is None else x * shown
+
+
 def oriented(grey: Tensor) -> Tensor:
     """(N, 24, edge/4, edge/4) of (N, edge, edge): 16 pixels and 8 orientations of each cell."""
     padded = functional.pad(grey[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
     strength = (across.square() + down.square() + 1e-12).sqrt()
-    turn = torch.atan2(down, across) * (_ORIENTATIONS / math.pi)  # 8 steps a half turn
-    steps = torch.arange(_ORIENTATIONS, device=grey.device).view(1, -1, 1, 1)
-    apart = torch.remainder(turn[:, None] - steps + _ORIENTATIONS / 2, _ORIENTATIONS)
-    share = (1 - (apart - _ORIENTATIONS / 2).abs()).clamp(min=0)  # between the two nearest
-    cells = functional.avg_pool2d(share * strength[:, None], CELL)
+    turn = torch.remainder(torch.atan2(down, across) * (_ORIENTATIONS / math.pi), _ORIENTATIONS)
+    low = turn.floor()  # a half turn has 8 steps; the strength goes to the two nearest
+    second = strength * (turn - low)
+    count, high, wide = strength.shape
+    rows, columns = high // CELL, wide // CELL
+    cell = torch.arange(rows, device=grey.device)[:, None] * columns
+    cell = (cell + torch.arange(columns, device=grey.device)).repeat_interleave(CELL, 0)
+    cell = cell.repeat_interleave(CELL, 1)
+    cells = strength.new_zeros(count, _ORIENTATIONS * rows * columns)
+    for step, part in ((low, strength - second), (low + 1, second)):
+        place = step.long().remainder(_ORIENTATIONS) * (rows * columns) + cell
+        cells.scatter_add_(1, place.flatten(1), part.flatten(1))
+    cells = cells.view(count, _ORIENTATIONS, rows, columns) / CELL**2
     around = functional.avg_pool2d(cells.sum(1, keepdim=True), 5, 1, 2, count_include_pad=False)
     pixels = functional.pixel_unshuffle(grey[:, None], CELL)
     return torch.cat([2 * pixels - 1, (cells / (around + 0.01)).sqrt()], 1)

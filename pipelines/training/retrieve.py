@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from mmtool.errors import ModelError
 from mmtool.models.encoders.fixed_side import FixedSize
 from mmtool.models.encoders.joint import JointNet, Towers, joint_net, towers
-from mmtool.models.encoders.joint_input import InputSettings
+from mmtool.models.encoders.joint_input import DEPTH, InputSettings
 from mmtool.models.encoders.picture_net import PictureSize
 from mmtool.models.encoders.word_net import WordSize, topics_of, vocabulary
 from mmtool.models.store import load_state, resolve_model
@@ -28,7 +28,9 @@ from mmtool.pipelines.picture_words import MODALITY, PLANE, REGION
 from mmtool.pipelines.training.retrieve_card import write_encoder
 from mmtool.pipelines.training.retrieve_data import Shown, shown_images, squares, text_pairs
 from mmtool.pipelines.training.retrieve_fit import FitOptions, train_joint
+from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions, pretrain
 from mmtool.pipelines.training.retrieve_shares import choose_shares, read_vectors, seen_vectors
+from mmtool.pipelines.training.retrieve_views import volume_slabs
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str], None]
@@ -47,6 +49,8 @@ class RetrieveTraining:
         fit: See there.
         towers: How many are trained, each from the next seed.
         start: Name or folder of a model whose weights training starts from.
+        pretrain: How the visual side is pre-trained on pictures alone; not at all with 0 epochs.
+        volumes: Folders of NIfTI volumes that it is pre-trained on too.
         device: Where to compute.
     """
 
@@ -55,6 +59,8 @@ class RetrieveTraining:
     fit: FitOptions = field(default_factory=FitOptions)
     towers: int = 3
     start: str | None = None
+    pretrain: PretrainOptions = field(default_factory=PretrainOptions)
+    volumes: Sequence[Path] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
@@ -75,6 +81,9 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     pairs = text_pairs(options.data)
     tell(f"{len(learned)} images and {len(pairs)} pairs of texts; {len(left)} images to calibrate")
     config, begin = _begun(options, settings, _texts(learned, pairs))
+    volumes = _volumes(options, settings)
+    if options.pretrain.epochs:
+        begin = _pretrained(options, begin, grey[kept], volumes, tell)
     every, seconds = _trained(options, begin, learned, grey[kept], pairs, tell)
     net = JointNet(every, FixedSize(**config["fixed"])).eval()
     net.fixed.fit(grey[kept], net.first.words.bag([i.full_text for i in learned]))
@@ -87,8 +96,45 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     folder = options.out / "model"
     _write_weights(net, folder)
     counts = (len(learned), len(pairs))
-    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows)
+    before = (options.pretrain, options.volumes, len(volumes))
+    write_encoder(folder, config, options.data, options.fit, counts, seconds, rows, before)
     return folder
+
+
+def _volumes(options: RetrieveTraining, settings: InputSettings) -> NDArray[np.uint8]:
+    """Slabs of the volumes to pre-train on, (V, S, 3, size, size)."""
+    if not options.volumes or not options.pretrain.epochs:
+        return np.empty((0, 1, DEPTH, settings.size, settings.size), np.uint8)
+    return volume_slabs(options.volumes, settings, options.out / f"volumes-{settings.size}.npy")
+
+
+def _pretrained(
+    options: RetrieveTraining,
+    begin: Callable[[int], Towers],
+    grey: NDArray[np.uint8],
+    volumes: NDArray[np.uint8],
+    tell: Tell,
+) -> Callable[[int], Towers]:
+    """What makes towers whose visual side was pre-trained, the same of all."""
+    tell(f"pre-training on {len(grey)} images and {len(volumes)} volumes")
+    torch.manual_seed(options.pretrain.seed)
+    pictures, _ = pretrain(
+        begin(0).pictures,
+        grey,
+        volumes,
+        options.pretrain,
+        device=options.device,
+        checkpoint=options.out / "checkpoint-pictures.pt",
+        tell=tell,
+    )
+    state = {name: value.cpu() for name, value in pictures.state_dict().items()}
+
+    def begin_there(number: int) -> Towers:
+        new = begin(number)
+        new.pictures.load_state_dict(state)
+        return new
+
+    return begin_there
 
 
 def _trained(

@@ -10,6 +10,7 @@ from typing import Any
 from mmtool.models.files import hash_file
 from mmtool.pipelines.evaluation.retrieve_probes import Row
 from mmtool.pipelines.training.retrieve_fit import FitOptions
+from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
 
 
 def write_encoder(
@@ -20,6 +21,7 @@ def write_encoder(
     counts: tuple[int, int],
     seconds: float,
     rows: Sequence[Row],
+    before: tuple[PretrainOptions, Sequence[Path], int],
 ) -> None:
     """Write config and card beside the weights.
 
@@ -31,13 +33,41 @@ def write_encoder(
         counts: Images and pairs of texts that it was trained on.
         seconds: That it took.
         rows: Measures on the cases that were left out.
+        before: How the visual side was pre-trained, and on which folders of how many volumes.
     """
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     card = _card(fit, config["towers"], *counts, data.name, seconds)
+    if before[0].epochs:
+        _tell_before(card, *before)
     card["metrics"] = [metric(row, "training cases left out") for row in rows]
     card["sha256"] = {n: hash_file(folder / n) for n in ("model.safetensors", "config.json")}
     text = json.dumps(card, indent=1, ensure_ascii=False)
     (folder / "card.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _tell_before(
+    card: dict[str, Any], how: PretrainOptions, volumes: Sequence[Path], count: int
+) -> None:
+    """Say in the card how the visual side was pre-trained."""
+    training = card["training"]
+    training["command"] += f" --pretrain {how.epochs}"
+    training["command"] += "".join(f" --volumes {v.parent.name}/{v.name}" for v in volumes)
+    training["method"] += (
+        f"; before, the visual side of all by {how.epochs} passes over the pictures alone: "
+        "masked autoencoder and SimDINO (10.48550/arXiv.2502.10385) after M3Ret "
+        "(10.48550/arXiv.2509.01360)"
+    )
+    if volumes:
+        names = ", ".join(v.name if v.name != "images" else v.parent.name for v in volumes)
+        card["data"].append(
+            {
+                "name": f"volumes without labels: {names}",
+                "source": "folders of NIfTI files; see the cards of the models of segment",
+                "licence": "as there: research use",
+                "use": "pre-training of the visual side",
+                "n": count,
+            }
+        )
 
 
 def metric(row: Row, where: str) -> dict[str, Any]:

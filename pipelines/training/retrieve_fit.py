@@ -27,6 +27,7 @@ from mmtool.models.encoders.joint_input import DEPTH
 from mmtool.models.losses.prototype_alignment import PrototypeAlignment
 from mmtool.models.losses.soft_alignment import soft_alignment
 from mmtool.models.losses.token_alignment import token_alignment
+from mmtool.pipelines.training.checkpoints import resume, save
 from mmtool.pipelines.training.retrieve_data import LABELS, Shown, label_codes, numbered
 from mmtool.pipelines.training.retrieve_draws import (
     batches,
@@ -129,15 +130,14 @@ def train_joint(
     steps = options.epochs * sum(1 for _ in batches(images, options.batch, _draw(options, 0)))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: rate(s, steps))
     parts: dict[str, Any] = {"fit": fit, "mean": mean, "optimiser": optimiser, "schedule": schedule}
-    done, spent = _resume(checkpoint, parts, options)
+    done, spent = resume(checkpoint, parts, asdict(options))
     for epoch in range(done, options.epochs):
         begun = time.monotonic()
         losses = _epoch(fit, mean, data, options, epoch, optimiser, schedule)
         spent += time.monotonic() - begun
         told = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         tell(f"epoch {epoch + 1} of {options.epochs}: {told}, {spent:.0f} s")
-        if checkpoint is not None:
-            _save(checkpoint, parts, {"options": asdict(options), "epochs": epoch + 1, "s": spent})
+        save(checkpoint, parts, asdict(options), epoch + 1, spent)
     return mean.net.eval(), spent
 
 
@@ -265,21 +265,3 @@ def _averaged(mean: nn.Module, now: nn.Module, keep: float) -> None:
             old.lerp_(new, 1 - keep)
         else:
             old.copy_(new)
-
-
-def _save(path: Path, parts: dict[str, Any], progress: dict[str, Any]) -> None:
-    half = path.with_suffix(".half")
-    torch.save(progress | {name: part.state_dict() for name, part in parts.items()}, half)
-    half.replace(path)
-
-
-def _resume(path: Path | None, parts: dict[str, Any], options: FitOptions) -> tuple[int, float]:
-    """Epochs and seconds that a checkpoint of the same options holds, after loading it."""
-    if path is None or not path.exists():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    if state["options"] != asdict(options):
-        return 0, 0.0
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["epochs"]), float(state["s"])

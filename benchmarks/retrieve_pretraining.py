@@ -33,7 +33,7 @@ from mmtool.pipelines.evaluation.retrieve_probes import (
     zero_shot,
 )
 from mmtool.pipelines.training.retrieve import learned_from
-from mmtool.pipelines.training.retrieve_data import Shown, shown_images, squares
+from mmtool.pipelines.training.retrieve_data import Shown, read_pixels, shown_images
 
 Floats = NDArray[np.float64]
 
@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--pictures", type=Path, help="checkpoint-pictures.pt of a training")
     parser.add_argument("--model", action="append", default=[], help="NAME or DIR; repeatable")
-    parser.add_argument("--cache", type=Path, default=Path("runs/train-128.npy"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/train-128.npz"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     images = shown_images(given.data, "train")
-    grey = squares(images, InputSettings(), given.cache)
+    grey = read_pixels(images, InputSettings(), given.cache).grey
     kept = [k for k, image in enumerate(images) if image.caption]
     used = learned_from([images[k].case for k in kept])
     order = [k for k, u in zip(kept, used, strict=True) if not u]

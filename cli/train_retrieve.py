@@ -22,7 +22,13 @@ def train_retrieve(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, cache and model.")
     ],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 100,
+    epochs: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Passes over the images; with --start and 0 only what is fitted is fitted anew.",
+        ),
+    ] = 100,
     towers: Annotated[
         int, typer.Option(min=1, help="Networks side by side, each from the next seed.")
     ] = 3,

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmtool.errors import ModelError
-from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, counted
-from mmtool.models.encoders.joint_input import DEPTH, InputSettings, fitted_shape, slabs
+from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, features
+from mmtool.models.encoders.joint_input import InputSettings, fitted_shape, slabs
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize, Seen
 from mmtool.models.encoders.word_net import Read, WordNet, WordSize, words_of
 from mmtool.models.store import load_state, resolve_model
@@ -65,15 +65,14 @@ class JointNet(nn.Module):
         each = [t.pictures.vector(p) for t, p in zip(self.towers, pooled, strict=True)]
         return _side_by_side(each)
 
-    def picture_vector(self, slabs: Tensor, pooled: Sequence[Tensor]) -> Tensor:
-        """(1, dim) of the S slabs of one picture.
+    def picture_vector(self, seen: Tensor, pooled: Sequence[Tensor]) -> Tensor:
+        """(1, dim) of one picture of S slabs.
 
         Args:
-            slabs: (S, 3, edge, edge).
-            pooled: What each tower made of them, (S, P).
+            seen: (F,): what is counted in it, `fixed_side.features`.
+            pooled: What each tower made of the slabs, (S, P).
         """
-        each = self.fixed.components(counted(slabs[:, DEPTH // 2]))
-        components = functional.normalize(each.mean(0, keepdim=True), dim=-1)
+        components = self.fixed.components(seen[None])
         return self.fixed.of_picture(self.learned([_over_slabs(p) for p in pooled]), components)
 
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -131,8 +130,10 @@ class OwnJointEncoder:
         ]
         vectors = torch.cat(
             [
-                self._net.picture_vector(s.to(device), [p[k] for p in pooled])
-                for k, s in enumerate(stacks)
+                self._net.picture_vector(
+                    features(picture, stack, self.settings).to(device), [p[k] for p in pooled]
+                )
+                for k, (picture, stack) in enumerate(zip(pictures, stacks, strict=True))
             ]
         )
         if not self.has_parts:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,22 +51,22 @@ def slabs(picture: Picture, settings: InputSettings) -> Tensor:
     middles = np.floor((np.arange(count) + 0.5) * depth / count).astype(int)
     rows = np.clip(middles[:, None] + np.arange(-1, 2)[None], 0, depth - 1)
     unique, back = np.unique(rows, return_inverse=True)
-    grey = torch.from_numpy(np.ascontiguousarray(picture.pixels[unique], np.float32))
+    pixels = masked(picture.pixels[unique], settings)
+    grey = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
     if picture.colour:
         grey = grey @ torch.tensor(_LUMA)
-    if settings.top or settings.bottom:
-        grey = _masked(grey, settings)
     aspect = 1.0 if picture.spacing is None else picture.spacing[1] / picture.spacing[2]
     square = _fitted(grey, settings.size, aspect)
     return square[torch.from_numpy(back.reshape(count, DEPTH))]
 
 
-def _masked(grey: Tensor, settings: InputSettings) -> Tensor:
-    height = grey.shape[1]
-    grey = grey.clone()
-    grey[:, : round(settings.top * height)] = 0
-    grey[:, height - round(settings.bottom * height) :] = 0
-    return grey
+def masked(pixels: NDArray[np.float32], settings: InputSettings) -> NDArray[np.float32]:
+    """The same, (D, H, W) or (D, H, W, 3), black where letters are burned in."""
+    height = pixels.shape[1]
+    out = pixels.copy()
+    out[:, : round(settings.top * height)] = 0
+    out[:, height - round(settings.bottom * height) :] = 0
+    return out
 
 
 def fitted_shape(high: float, wide: float, size: int) -> tuple[int, int]:

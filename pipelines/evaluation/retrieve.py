@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,12 +170,7 @@ def _own_views(encoder: JointEncoder, train: Sequence[Shown], held: Sequence[Sho
 
 
 def _floor_views(train: Sequence[Shown], held: Sequence[Shown]) -> _Views:
-    with tempfile.TemporaryDirectory() as folder:
-        grey: list[NDArray[np.uint8]] = [
-            squares(images, InputSettings(), Path(folder) / f"{k}.npy")
-            for k, images in enumerate((train, held))
-        ]
-    raw = [gradient_features(g) for g in grey]
+    raw = [gradient_features(squares(images, InputSettings())) for images in (train, held)]
     reduce = Components.of(raw[0])
     first, second = reduce(raw[0]), reduce(raw[1])
     words = [_full(i) for i in train]

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import nn
 
 from mmtool.errors import ModelError
 from mmtool.models.encoders.fixed_side import FixedSize
-from mmtool.models.encoders.joint import JointNet, Towers, joint_net, towers
+from mmtool.models.encoders.joint import JointNet, Towers, towers
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings
 from mmtool.models.encoders.picture_net import PictureSize
 from mmtool.models.encoders.word_net import WordSize, topics_of, vocabulary
@@ -26,7 +27,7 @@ from mmtool.models.store import load_state, resolve_model
 from mmtool.pipelines.evaluation.retrieve_probes import Row, ranked
 from mmtool.pipelines.picture_words import MODALITY, PLANE, REGION
 from mmtool.pipelines.training.retrieve_card import write_encoder
-from mmtool.pipelines.training.retrieve_data import Shown, shown_images, squares, text_pairs
+from mmtool.pipelines.training.retrieve_data import Shown, read_pixels, shown_images, text_pairs
 from mmtool.pipelines.training.retrieve_fit import FitOptions, train_joint
 from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions, pretrain
 from mmtool.pipelines.training.retrieve_shares import choose_shares, read_vectors, seen_vectors
@@ -74,7 +75,7 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     options.out.mkdir(parents=True, exist_ok=True)
     settings = InputSettings()
     images = shown_images(options.data, "train")
-    grey = squares(images, settings, options.out / f"train-{settings.size}.npy")
+    pixels = read_pixels(images, settings, options.out / f"train-{settings.size}.npz")
     kept = learned_from([i.case for i in images])
     learned = [i for i, k in zip(images, kept, strict=True) if k]
     left = [i for i, k in zip(images, kept, strict=True) if not k]
@@ -83,14 +84,15 @@ def train_retrieve(options: RetrieveTraining, tell: Tell = log.info) -> Path:
     config, begin = _begun(options, settings, _texts(learned, pairs))
     volumes = _volumes(options, settings)
     if options.pretrain.epochs:
-        begin = _pretrained(options, begin, grey[kept], volumes, tell)
-    every, seconds = _trained(options, begin, learned, grey[kept], pairs, tell)
+        begin = _pretrained(options, begin, pixels.grey[kept], volumes, tell)
+    every, seconds = _trained(options, begin, learned, pixels.grey[kept], pairs, tell)
     net = JointNet(every, FixedSize(**config["fixed"])).eval()
-    net.fixed.fit(grey[kept], net.first.words.bag([i.full_text for i in learned]))
-    ordered = np.concatenate([grey[~kept], grey[kept]])
+    topics = net.first.words.bag([i.full_text for i in learned])
+    net.fixed.fit(pixels[kept].counted, [i.case for i in learned], topics)
+    ordered = pixels[np.argsort(kept, kind="stable")]
     shares = choose_shares(net, ordered, [*left, *learned], len(left))
     tell("shares: " + ", ".join(f"{name} {value:.3g}" for name, value in shares.items()))
-    vectors = seen_vectors(net, grey[~kept])
+    vectors = seen_vectors(net, pixels[~kept])
     config["calibration"] = _calibration(vectors, left)
     rows = _recall(net, vectors, left, options.fit.seed)
     folder = options.out / "model"
@@ -194,18 +196,19 @@ def _begun(
     """The config, and what makes the towers of a number: new ones, or those of another model."""
     if options.start is not None:
         files = resolve_model("retrieve", options.start)
-        given = joint_net(files.config)
+        every = [towers(files.config) for _ in range(files.config["towers"])]
+        state = load_state(files)
         try:
-            given.load_state_dict(load_state(files))
+            nn.ModuleList(every).load_state_dict(
+                {k.removeprefix("towers."): v for k, v in state.items() if k.startswith("towers.")}
+            )
         except RuntimeError as error:
             raise ModelError(
                 f"{files.folder}: weights of other sizes", "start from another"
             ) from error
-        config = {
-            key: files.config[key] for key in ("input", "picture", "word", "fixed", "vocabulary")
-        }
-        every = list(given.towers)
-        return config | {"towers": options.towers}, lambda k: copy.deepcopy(every[k % len(every)])
+        config = {key: files.config[key] for key in ("input", "picture", "word", "vocabulary")}
+        config |= {"fixed": asdict(FixedSize()), "towers": options.towers}
+        return config, lambda k: copy.deepcopy(every[k % len(every)])
     config = {
         "input": settings.plain(),
         "picture": asdict(PictureSize(edge=settings.size)),

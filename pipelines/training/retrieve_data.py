@@ -19,6 +19,7 @@ from mmtool.io.readers.captioned_images import (
     read_grey,
     read_records,
 )
+from mmtool.models.encoders.fixed_side import FEATURES, features
 from mmtool.models.encoders.joint_input import InputSettings, slabs
 from mmtool.pipelines.picture_words import plane_of
 
@@ -94,25 +95,57 @@ def _shown(row: CaptionedImage, folder: str) -> Shown:
     return Shown(row, f"{folder}/{row.case}", caption, labels)
 
 
-def squares(images: Sequence[Shown], settings: InputSettings, cache: Path) -> NDArray[np.uint8]:
-    """(N, size, size) uint8: the images as the encoder takes them, kept in a file.
+@dataclass(frozen=True)
+class Pixels:
+    """N images as the encoder takes them.
+
+    Attributes:
+        grey: (N, size, size) uint8: squares.
+        counted: (N, FEATURES) float32: what is counted in them.
+    """
+
+    grey: NDArray[np.uint8]
+    counted: NDArray[np.float32]
+
+    def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Pixels:
+        return Pixels(self.grey[which], self.counted[which])
+
+
+def read_pixels(images: Sequence[Shown], settings: InputSettings, cache: Path) -> Pixels:
+    """Read images, or what is kept of them in a file.
 
     Args:
         images: Which.
         settings: How.
-        cache: File that is read if it fits, else written.
+        cache: ``.npz`` file that is read if it fits, else written.
     """
-    wanted = (len(images), settings.size, settings.size)
     if cache.is_file():
-        kept: NDArray[np.uint8] = np.load(cache)
-        if kept.shape == wanted:
+        with np.load(cache) as file:
+            kept = Pixels(file["grey"], file["counted"])
+        if kept.grey.shape == (len(images), settings.size, settings.size):
             return kept
-    out = np.empty(wanted, np.uint8)
+    out = Pixels(
+        np.empty((len(images), settings.size, settings.size), np.uint8),
+        np.empty((len(images), FEATURES), np.float32),
+    )
     for k, image in enumerate(images):
-        out[k] = (slabs(read_grey(image.row.path), settings)[0, 1] * 255).round().byte().numpy()
+        picture = read_grey(image.row.path)
+        cut = slabs(picture, settings)
+        out.grey[k] = _square(cut)
+        out.counted[k] = features(picture, cut, settings).numpy()
     cache.parent.mkdir(parents=True, exist_ok=True)
-    np.save(cache, out)
+    np.savez(cache, grey=out.grey, counted=out.counted)
     return out
+
+
+def squares(images: Sequence[Shown], settings: InputSettings) -> NDArray[np.uint8]:
+    """(N, size, size) uint8: images as the network takes them."""
+    return np.stack([_square(slabs(read_grey(i.row.path), settings)) for i in images])
+
+
+def _square(cut: Tensor) -> NDArray[np.uint8]:
+    square: NDArray[np.uint8] = (cut[0, 1] * 255).round().byte().numpy()
+    return square
 
 
 def text_pairs(data: Path) -> list[tuple[str, str]]:

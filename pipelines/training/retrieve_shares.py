@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmtool.models.encoders.fixed_side import counted
 from mmtool.models.encoders.joint import JointNet
 from mmtool.models.encoders.joint_input import DEPTH
 from mmtool.pipelines.evaluation.retrieve_probes import (
@@ -19,7 +18,7 @@ from mmtool.pipelines.evaluation.retrieve_probes import (
     same_case,
     zero_shot,
 )
-from mmtool.pipelines.training.retrieve_data import Shown
+from mmtool.pipelines.training.retrieve_data import Pixels, Shown
 
 TOPICS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # against 1 of what is learned
 COMPONENTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -27,20 +26,19 @@ _SLABS = 32
 
 
 @torch.inference_mode()
-def seen_vectors(net: JointNet, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(N, dim) of (N, edge, edge) uint8: images, as the encoder gives them."""
-    return net.fixed.of_picture(*_sides(net, grey)).double().numpy()
+def seen_vectors(net: JointNet, images: Pixels) -> NDArray[np.float64]:
+    """(N, dim) of images, as the encoder gives them."""
+    return net.fixed.of_picture(*_sides(net, images)).double().numpy()
 
 
-def _sides(net: JointNet, grey: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+def _sides(net: JointNet, images: Pixels) -> tuple[Tensor, Tensor]:
     """Learned vectors and components."""
-    pixels = torch.from_numpy(grey).float() / 255
+    pixels = torch.from_numpy(images.grey).float() / 255
     learned = [
         net.learned([s.pooled for s in net.see(p[:, None].expand(-1, DEPTH, -1, -1))])
         for p in torch.split(pixels, _SLABS)
     ]
-    fixed = [net.fixed.components(counted(p)) for p in torch.split(pixels, _SLABS)]
-    return torch.cat(learned), torch.cat(fixed)
+    return torch.cat(learned), net.fixed.components(torch.from_numpy(images.counted))
 
 
 @torch.inference_mode()
@@ -52,7 +50,7 @@ def read_vectors(net: JointNet, texts: Sequence[str]) -> NDArray[np.float64]:
 
 @torch.no_grad()
 def choose_shares(
-    net: JointNet, grey: NDArray[np.uint8], images: Sequence[Shown], left: int
+    net: JointNet, pixels: Pixels, images: Sequence[Shown], left: int
 ) -> dict[str, float]:
     """Set the shares of a network to the best of a grid, and say what they came to.
 
@@ -62,7 +60,7 @@ def choose_shares(
 
     Args:
         net: With a fitted side.
-        grey: (N, edge, edge) uint8: all images.
+        pixels: All images.
         images: The same with their words.
         left: So many at the begin are those that nothing was learned from.
     """
@@ -75,7 +73,7 @@ def choose_shares(
         rows = torch.cat([net.fixed.of_text(*parts(text)) for text in texts])
         return np.asarray(rows.double().numpy())
 
-    learned, components = _sides(net, grey)
+    learned, components = _sides(net, pixels)
     kept = [k for k, image in enumerate(images) if image.caption]
     gallery = [images[k] for k in kept]
     shown = [images[k] for k in kept if k < left]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, counted
+from mmtool.models.encoders.fixed_side import FEATURES, FixedSide, FixedSize, features
 from mmtool.models.encoders.joint import JointNet, OwnJointEncoder, Towers
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings, slabs
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize, oriented
@@ -25,10 +25,14 @@ def random_picture(*shape: int, seed: int = 0) -> Picture:
 def encoder(request: pytest.FixtureRequest) -> OwnJointEncoder:
     torch.manual_seed(0)
     net = JointNet([Towers(SMALL, WORDS, ["brain", "axial"]) for _ in range(request.param)], FIXED)
-    grey = np.random.default_rng(0).integers(0, 256, (20, 64, 64), dtype=np.uint8)
+    seen = np.random.default_rng(0).random((20, FEATURES), dtype=np.float32)
     for tower in net.towers:
         tower.words.topics[1:] = torch.eye(2, 4)
-    net.fixed.fit(grey, torch.nn.functional.normalize(torch.rand(20, 4), dim=-1))
+    net.fixed.fit(
+        seen,
+        [str(k // 2) for k in range(20)],
+        torch.nn.functional.normalize(torch.rand(20, 4), dim=-1),
+    )
     net.fixed.shares.copy_(torch.tensor([1.0, 0.5, 0.5]))
     return OwnJointEncoder(net, {"input": asdict(SETTINGS), "parts": True}, "small", "0" * 64)
 
@@ -154,12 +158,48 @@ def test_the_fitted_side_foretells_topics_of_new_pictures() -> None:
     grey = draw.integers(0, 40, (60, 64, 64), dtype=np.uint8)
     grey[::2, ::8] = 250  # bars across, along
     grey[1::2, :, ::8] = 250
+    pictures = [Picture(g[None].astype(np.float32) / 255) for g in grey]
+    seen = torch.stack([features(p, slabs(p, SETTINGS), SETTINGS) for p in pictures])
     topics = torch.eye(2).repeat(30, 1)
     side = FixedSide(FixedSize(components=8), 2)
-    side.fit(grey[:40], topics[:40])
+    side.fit(seen[:40].numpy(), [str(k) for k in range(40)], topics[:40])
     side.shares.copy_(torch.tensor([0.0, 1.0, 1.0]))
-    components = side.components(counted(torch.from_numpy(grey[40:]).float() / 255))
-    pictures = side.of_picture(torch.zeros(20, 4), components)
+    components = side.components(seen[40:])
+    placed = side.of_picture(torch.zeros(20, 4), components)
     texts = side.of_text(torch.zeros(2, 4), torch.eye(2))
-    assert (pictures @ texts.T).argmax(1).tolist() == [0, 1] * 10
-    torch.testing.assert_close(pictures.norm(dim=1), torch.ones(20))
+    assert (placed @ texts.T).argmax(1).tolist() == [0, 1] * 10
+    torch.testing.assert_close(placed.norm(dim=1), torch.ones(20))
+
+
+def test_what_differs_within_cases_counts_less() -> None:
+    """Images of a case share six numbers nearly, and differ in twelve others."""
+    draw = np.random.default_rng(0)
+    cases = np.repeat(np.arange(60), 4)
+    seen = np.zeros((240, FEATURES), np.float32)
+    seen[:, -6:] = draw.standard_normal((60, 6))[cases] + 0.3 * draw.standard_normal((240, 6))
+    seen[:, -18:-6] = draw.standard_normal((240, 12))
+    names = [str(c) for c in cases]
+    alone = [str(k) for k in range(240)]
+    found = []
+    for known in (names, alone):
+        side = FixedSide(FixedSize(components=18), 2)
+        side.fit(seen[:160], known[:160], torch.eye(2).repeat(80, 1))
+        rows = side.components(torch.from_numpy(seen[160:]))
+        alike = (rows @ rows.T).fill_diagonal_(-1)
+        found.append(float((alike.argmax(1).numpy() // 4 == np.arange(80) // 4).mean()))
+    assert found[0] > found[1] + 0.15
+
+
+def test_cases_of_one_image_each_are_not_whitened() -> None:
+    seen = np.random.default_rng(0).random((30, FEATURES), dtype=np.float32)
+    side = FixedSide(FixedSize(components=8), 2)
+    side.fit(seen, [str(k) for k in range(30)], torch.eye(2).repeat(15, 1))
+    assert torch.isfinite(side.axes).all()
+    assert torch.isfinite(side.components(torch.from_numpy(seen))).all()
+
+
+def test_the_same_image_in_one_case_twice_is_no_spread() -> None:
+    seen = np.random.default_rng(0).random((15, FEATURES), dtype=np.float32).repeat(2, 0)
+    side = FixedSide(FixedSize(components=8), 2)
+    side.fit(seen, [str(k // 2) for k in range(30)], torch.eye(2).repeat(15, 1))
+    assert torch.isfinite(side.components(torch.from_numpy(seen))).all()

@@ -115,7 +115,7 @@ class FixedSide(nn.Module):
         return functional.normalize((seen - self.mean) @ self.axes, dim=-1)
 
     def of_picture(self, learned: Tensor, components: Tensor) -> Tensor:
-        """(B, D + topics + components) of length 1: learned, foretold topics, components."""
+        """(B, D + dim) of length 1: learned, foretold topics, components, by their shares."""
         topics = functional.normalize(components @ self.bridge, dim=-1)
         return self._joined(learned, topics, components)
 
@@ -124,8 +124,15 @@ class FixedSide(nn.Module):
         empty = topics.new_zeros(len(topics), self.axes.shape[1])
         return self._joined(learned, topics, empty)
 
+    @property
+    def dim(self) -> int:
+        """Numbers of a vector beside those that are learned; parts of share 0 have none."""
+        components, topics = self.bridge.shape
+        counts = (self.shares[1:] > 0).tolist()
+        return topics * counts[0] + components * counts[1]
+
     def _joined(self, *parts: Tensor) -> Tensor:
-        weighed = [p * s.sqrt() for p, s in zip(parts, self.shares, strict=True)]
+        weighed = [p * s.sqrt() for p, s in zip(parts, self.shares, strict=True) if s > 0]
         return functional.normalize(torch.cat(weighed, 1).float(), dim=-1)
 
 

@@ -53,8 +53,7 @@ class JointNet(nn.Module):
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        components, topics = self.fixed.bridge.shape
-        return len(self.towers) * self.first.pictures.size.dim + topics + components
+        return len(self.towers) * self.first.pictures.size.dim + self.fixed.dim
 
     def see(self, slabs: Tensor) -> list[Seen]:
         """What each tower makes of (S, 3, edge, edge)."""

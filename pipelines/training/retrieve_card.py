@@ -110,7 +110,8 @@ def _card(
             "method": f"{towers} networks side by side, each from the next seed: instance, token "
             "and prototype loss of MGCA (10.48550/arXiv.2210.06044), "
             "soft targets and descriptions of FLAIR (10.1016/j.media.2024.103357), labels; beside "
-            "it principal components of gradients, topics of words, and ridge between them; "
+            "it what is counted in pictures, along axes in which images of a case differ little "
+            "(10.21437/Interspeech.2006-183), topics of words, and ridge between them; "
             "shares chosen on the cases left out",
             "seed": fit.seed,
             "seconds": round(seconds),

@@ -38,18 +38,9 @@ from mmtool.pipelines.report_tissue import tissue_of
 from mmtool.pipelines.report_views import Shown, mask_name, write_views
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
-from mmtool.reports import (
-    Comparison,
-    Explanation,
-    Finding,
-    Gate,
-    ModelUsed,
-    Provenance,
-    Report,
-    Study,
-    StudyImage,
-)
+from mmtool.reports import Comparison, Explanation, Finding, ModelUsed, Provenance, Report
 from mmtool.retrieval import JointEncoder
+from mmtool.studies import Gate, Study, StudyImage
 
 COLUMNS = ("indication", "prior", "text", "question")  # that a row of a sample sheet may set
 _HINT = "give images of one study"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mmtool.models.report.uar_writer import load_writer
 from mmtool.models.store import ModelFiles
 from mmtool.pipelines.report_gate import Look
-from mmtool.reports import Gate, ModelUsed
+from mmtool.reports import ModelUsed
 from mmtool.retrieval import Picture
+from mmtool.studies import Gate
 
 
 @dataclass(frozen=True)

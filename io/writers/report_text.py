@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmtool.io.atomic import replace_into
-from mmtool.reports import Explanation, Gate, Report, Said, StudyImage
+from mmtool.reports import Explanation, Report
+from mmtool.studies import Gate, Said, StudyImage
 
 _WIDTH = 88
 GENERATED = "Generated text (rests on no evidence, no finding, may be wrong)"

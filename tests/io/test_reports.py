@@ -26,7 +26,8 @@ from mmtool.io.writers.report_html import write_report_html
 from mmtool.io.writers.report_json import plain_report, schema_text, write_report_json
 from mmtool.io.writers.report_sr import write_report_sr, write_secondary_capture
 from mmtool.io.writers.report_text import report_text
-from mmtool.reports import Instance, Report
+from mmtool.reports import Report
+from mmtool.studies import Instance
 
 
 def valid(report: Report) -> None:

@@ -7,6 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmtool.io.atomic import replace_into
+from mmtool.io.writers.report_protein_lines import (
+    PROTEINS,
+    protein_facts,
+    protein_line,
+    relative_lines,
+)
 from mmtool.reports import Explanation, Report
 from mmtool.studies import Gate, Said, StudyImage
 
@@ -28,7 +34,8 @@ def write_report_text(path: Path, report: Report) -> None:
 
 def report_text(report: Report) -> str:
     """The report as plain text."""
-    blocks = [PRELIMINARY, *(f"{head}\n{body}" for head, body in _sections(report))]
+    sections = _of_proteins(report) if report.proteins else _sections(report)
+    blocks = [banner(report), *(f"{head}\n{body}" for head, body in sections)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -68,6 +75,19 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
             f"SIMILAR CASES ({_one_line(report.provenance.index)}):",
             _lines(cases),
         )
+    yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
+
+
+def banner(report: Report) -> str:
+    """What stands above all else."""
+    return PROTEINS if report.proteins else PRELIMINARY
+
+
+def _of_proteins(report: Report) -> Iterator[tuple[str, str]]:
+    yield "IMPRESSION:", _lines(report.impression)
+    for protein in report.proteins:
+        lines = [protein_facts(protein), protein_line(protein), *protein.notes]
+        yield f"{_one_line(protein.name)}:", _lines([*lines, *relative_lines(protein)])
     yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
 
 

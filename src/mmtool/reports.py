@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from mmtool.proteins import Protein
 from mmtool.studies import Study
 from mmtool.types import Code
 
@@ -278,6 +279,7 @@ class Report:
         answers: To questions.
         similar: Cases that look alike, best first.
         explanations: Maps that were asked for.
+        proteins: That were given in place of images.
         schema: Name of this layout.
         version: Of this layout.
         status: Always ``preliminary``: a clinician must read it.
@@ -293,6 +295,7 @@ class Report:
     answers: tuple[Answer, ...] = ()
     similar: tuple[Support, ...] = ()
     explanations: tuple[Explanation, ...] = ()
+    proteins: tuple[Protein, ...] = ()
     schema: Literal["mmtool-report"] = SCHEMA
     version: int = VERSION
     status: Literal["preliminary"] = "preliminary"

@@ -55,6 +55,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split = "dev" if k == 63 else "train"
         rows.append((f"{k}.png", f"c{k}", split, "CT", "Axial", "Head", TEXTS[k % 2]))
     rows.append(("x.png", "x", "train", "Drawing", "Drawing", "Head", "A drawing."))
+    placeholder = "Replace this - DESCRIPTION OF THE IMAGE OR FINDINGS."
+    rows.append(("y.png", "y", "train", "CT", "Axial", "Head", placeholder))
     with (folder / "images.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return root

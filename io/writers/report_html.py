@@ -17,9 +17,10 @@ from mmtool.io.writers.report_protein_lines import (
     protein_line,
     relative_cells,
 )
-from mmtool.io.writers.report_text import GENERATED, banner, generated_line, image_line
+from mmtool.io.writers.report_text import GENERATED, banner, generated_lines, image_line
 from mmtool.proteins import Protein
 from mmtool.reports import Finding, Report, Support
+from mmtool.studies import Contradicted
 
 _CASES = "From the index {}. What their words say is no finding of this study."
 
@@ -56,9 +57,10 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
     yield _section("Findings", kinds + (told if report.findings else "<p>None told.</p>"))
     shown = "".join(_figure(name, figure, report) for name, figure in figures.items())
     yield _section("Images", f'<div class="figures">{shown}</div>' + _images(report))
-    words = [generated_line(image) for image in report.study.images if image.generated]
+    words = generated_lines(report)
     if words:
-        yield _section(GENERATED, _list(escape(line) for line in words))
+        left = [c for image in report.study.images for c in image.contradicted]
+        yield _section(GENERATED, _list([*map(escape, words), *map(_contradicted, left)]))
     if report.comparison is not None:
         changes = [c.sentence for c in report.comparison.changes]
         lines = _list(escape(s) for s in (*changes, *report.comparison.notes))
@@ -164,6 +166,13 @@ def _checks(report: Report) -> str:
         about = escape(check.about)
         rows.append((escape(check.sentence), about, verdict, escape(check.reason) + link))
     return _rows(("sentence", "what it states", "", "why"), rows)
+
+
+def _contradicted(left: Contradicted) -> str:
+    """A generated sentence that is left out, struck, and why."""
+    why = escape(f"{left.about}: {left.reason}")
+    tag = '<span class="tag">contradicted</span>'
+    return f'<del>{escape(left.sentence)}</del> {tag} <span class="facts">{why}</span>'
 
 
 def _explanations(report: Report) -> str:

@@ -46,7 +46,7 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     told = [*(i.sentence for i in report.study.images), *(f.sentence for f in report.findings)]
     yield "FINDINGS:", _lines(s for s in told if s) or "  None told."
     yield "IMPRESSION:", _lines(report.impression)
-    words = [generated_line(image) for image in report.study.images if image.generated]
+    words = generated_lines(report)
     if words:
         yield f"{GENERATED.upper()}:", _lines(words)
     if report.comparison is not None:
@@ -97,9 +97,16 @@ def image_line(image: StudyImage) -> str:
     return f"{image.name}: {gate_words(image.gate)}; {image.kind} of {size}"
 
 
-def generated_line(image: StudyImage) -> str:
-    """What a generator wrote of one image, in one line."""
-    return f"Image {image.number}: “{image.generated}”"
+def generated_lines(report: Report) -> list[str]:
+    """What a generator wrote, a line for each image; what is contradicted is only counted."""
+    lines = []
+    for image in report.study.images:
+        words = [f"“{image.generated}”"] if image.generated else []
+        if image.contradicted:
+            words.append(f"({len(image.contradicted)} contradicted and left out)")
+        if words:
+            lines.append(f"Image {image.number}: {' '.join(words)}")
+    return lines
 
 
 def explanation_line(explanation: Explanation) -> str:

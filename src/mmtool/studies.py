@@ -66,6 +66,21 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Contradicted:
+    """A generated sentence that is left out.
+
+    Attributes:
+        sentence: As it was written.
+        about: What of it is contradicted: modality, plane, region, a finding, ...
+        reason: Why.
+    """
+
+    sentence: str
+    about: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class StudyImage:
     """One image, volume or slide of the study.
 
@@ -82,7 +97,10 @@ class StudyImage:
         series_uid: Of DICOM, else "".
         instances: DICOM objects that it was read from.
         notes: Plain sentences on what the reader had to do.
-        generated: Words of a text generator, which rest on no evidence, or "".
+        generated: Words of a text generator, which rest on no evidence, or ""; without those that
+            are contradicted.
+        contradicted: Generated sentences that the gate or the table of what can be seen in such an
+            image speaks against.
     """
 
     number: int
@@ -98,6 +116,7 @@ class StudyImage:
     instances: tuple[Instance, ...] = ()
     notes: tuple[str, ...] = ()
     generated: str = ""
+    contradicted: tuple[Contradicted, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,7 @@ def test_swiss_prot_entries_are_indexed_with_their_function(tmp_path: Path) -> N
     (tmp_path / "known.dat").write_text(good + broken)
     (tmp_path / "other.dat").write_text("numbers of something else\n1 2 3\n")
     index = tmp_path / "known.mmidx"
-    result = CliRunner().invoke(app, ["index", str(tmp_path), "-o", str(index)])
+    result = CliRunner().invoke(app, ["index", str(tmp_path), "--model", "hog", "-o", str(index)])
     assert result.exit_code == 6, result.output  # one entry can't be read
     assert "passed over: 1 .dat" in result.stderr
     protein = one(ProteinTask(ProteinIndex(index)), tmp_path, altered(ALPHA, 0.2))

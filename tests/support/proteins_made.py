@@ -40,6 +40,8 @@ def protein_index(folder: Path, source: Path | None = None) -> Path:
         records = {f"{name} {words}": letters for name, (words, letters) in DESCRIBED.items()}
         source = fasta(folder / "known.fasta", records)
     index = folder / "known.mmidx"
-    result = CliRunner().invoke(app, ["index", str(source), "-o", str(index), "-q"])
+    result = CliRunner().invoke(
+        app, ["index", str(source), "--model", "hog", "-o", str(index), "-q"]
+    )
     assert result.exit_code == 0, result.output
     return index

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmtool.cli import options as shared
+from mmtool.cli.report_proteins import of_proteins, report_proteins
 from mmtool.cli.run import Channels, run_task
 from mmtool.errors import UsageError
 from mmtool.pipelines.samplesheet import BatchItem
@@ -32,8 +33,9 @@ def report(
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="IMAGE...",
-            help="DICOM, NIfTI, NRRD, PNG, JPEG or TIFF; a DICOM folder is one study.",
+            metavar="IMAGE...|FASTA...",
+            help="DICOM, NIfTI, NRRD, PNG, JPEG or TIFF; a DICOM folder is one study. Or proteins "
+            "as FASTA, with --retrieve.",
             show_default=False,
         ),
     ] = None,
@@ -111,7 +113,8 @@ def report(
         Path | None,
         typer.Option(
             metavar="INDEX",
-            help="A folder of 'mmtool index': similar cases are shown, and vote beside the model.",
+            help="A folder of 'mmtool index': similar cases are shown, and vote beside the model; "
+            "of proteins, the words of the nearest ones are quoted.",
             rich_help_panel=_ASKED,
         ),
     ] = None,
@@ -166,6 +169,9 @@ def report(
     report_sr.dcm where DICOM came in; heat maps in evidence. A clinician must read the images.
     """
     arguments = dict(locals())
+    if of_proteins(inputs or [], samplesheet):
+        report_proteins(arguments)
+        return
     from mmtool.io.limits import Limits
     from mmtool.pipelines.report import COLUMNS, ReportOptions, ReportTask
     from mmtool.pipelines.report_explain import check_methods

@@ -24,6 +24,7 @@ How = Literal["picture", "volume", "dicom", "slide", "file_text", "string"]
 _VOLUMES = (".nii", ".mgh", ".mgz", ".nrrd", ".nhdr")
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _TEXTS = (".txt", ".md")
+_PROTEINS = (*strings.FASTA_ENDINGS, *strings.SWISSPROT_ENDINGS)
 _STRINGS = (*strings.SMILES_ENDINGS, *strings.SDF_ENDINGS, *strings.FASTA_ENDINGS)
 _DICOM = (".dcm", ".dicom", ".ima", "")
 _ABOUT = ("readme", "license", "licence", "changelog", "contributing")
@@ -136,6 +137,8 @@ class Search:
     def _file(self, path: Path, root: Path, *, named: bool) -> Iterator[Candidate]:
         ending = endings_of(path)
         found = _how(ending)
+        if found is None and strings.is_swissprot(path, self.limits):
+            found = "string", "protein"
         about = path.stem.lower().startswith(_ABOUT) and not named
         if found is None or about or self._inside_index(path):
             self.passed[ending or path.name[:20]] += 1
@@ -162,7 +165,7 @@ class Search:
         return Candidate(self.key(place), place, "dicom", "image", stamp, tuple(scans), facts=facts)
 
     def _strings(self, path: Path, root: Path) -> Iterator[Candidate]:
-        kind: Kind = "protein" if endings_of(path) in strings.FASTA_ENDINGS else "molecule"
+        kind: Kind = "protein" if endings_of(path) in _PROTEINS else "molecule"
         try:
             for record in strings.read_strings(path, self.limits):
                 words = {"smiles" if kind == "molecule" else "sequence": record.content}

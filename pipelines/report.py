@@ -29,7 +29,7 @@ from mmtool.pipelines.report_encoder import check_encoder, load_encoder
 from mmtool.pipelines.report_explain import explained
 from mmtool.pipelines.report_findings import findings_of
 from mmtool.pipelines.report_gate import Look, gate_of
-from mmtool.pipelines.report_generator import TextGenerator
+from mmtool.pipelines.report_generator import TextGenerator, vetted
 from mmtool.pipelines.report_heat import Heat
 from mmtool.pipelines.report_images import Seen, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
@@ -38,18 +38,9 @@ from mmtool.pipelines.report_tissue import tissue_of
 from mmtool.pipelines.report_views import Shown, mask_name, write_views
 from mmtool.pipelines.samplesheet import BatchItem
 from mmtool.pipelines.task import ItemResult, input_sha256, model_facts
-from mmtool.reports import (
-    Comparison,
-    Explanation,
-    Finding,
-    Gate,
-    ModelUsed,
-    Provenance,
-    Report,
-    Study,
-    StudyImage,
-)
+from mmtool.reports import Comparison, Explanation, Finding, ModelUsed, Provenance, Report
 from mmtool.retrieval import JointEncoder
+from mmtool.studies import Gate, Study, StudyImage
 
 COLUMNS = ("indication", "prior", "text", "question")  # that a row of a sample sheet may set
 _HINT = "give images of one study"
@@ -194,10 +185,7 @@ class ReportTask:
         told = self._told(options, gates, findings)
         study = Study(
             tuple(
-                replace(
-                    _image(look.image, gate, len(looks) > 1),
-                    generated=self.generator.of_image(look, gate) if self.generator else "",
-                )
+                self._worded(_image(look.image, gate, len(looks) > 1), look, findings)
                 for look, gate in zip(looks, gates, strict=True)
             ),
             options.indication,
@@ -255,6 +243,15 @@ class ReportTask:
             return []
         words = self.reader.read(look.slices[len(look.slices) // 2][1])
         return findings_of_words(words, gate, self.reader, look.image.number, first)
+
+    def _worded(self, image: StudyImage, look: Look, findings: Sequence[Finding]) -> StudyImage:
+        """With the words of the generator, where there is one, that nothing speaks against."""
+        if self.generator is None:
+            return image
+        own = [f for f in findings if any(e.image == image.number for e in f.evidence)]
+        words = self.generator.of_image(look, image.gate)
+        kept, left = vetted(words, image.gate, own, self.loaded()[0].cuts)
+        return replace(image, generated=kept, contradicted=left)
 
     def _explained(
         self, report: Report, shown: Shown, methods: Sequence[str]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import named_findings
 from mmtool.pipelines.report_gate import region_of, regions_of
-from mmtool.reports import Answer, Finding, Gate, Said
+from mmtool.reports import Answer, Finding
+from mmtool.studies import Gate, Said
 
 CANNOT = "cannot tell"
 NAMES = {"CT": "CT", "MR": "MRI", "XR": "X-ray", "US": "ultrasound"}

@@ -9,7 +9,8 @@ from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import Named, named_findings
 from mmtool.models.text.sections import clean, sentences
 from mmtool.pipelines.report_gate import regions_of
-from mmtool.reports import Check, Finding, Gate, Verdict
+from mmtool.reports import Check, Finding, Verdict
+from mmtool.studies import Gate
 
 _MODALITY = {
     "CT": r"\bct\b|computed tomograph\w+", "MR": r"\bmri?\b|magnetic resonance",

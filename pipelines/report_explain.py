@@ -8,8 +8,9 @@ from mmtool.errors import UsageError
 from mmtool.models.report.model import GATE, ReportModel
 from mmtool.pipelines.report_gate import Look
 from mmtool.pipelines.report_heat import METHODS, Heat, heat_of
-from mmtool.reports import Explanation, Finding, Gate
+from mmtool.reports import Explanation, Finding
 from mmtool.retrieval import JointEncoder
+from mmtool.studies import Gate
 
 
 def check_methods(methods: Sequence[str]) -> None:

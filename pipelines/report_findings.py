@@ -11,8 +11,9 @@ from mmtool.models.report.sentences import finding_sentence
 from mmtool.models.text.findings import BY_NAME
 from mmtool.pipelines.report_gate import Look
 from mmtool.pipelines.report_heat import Heat, heat_of
-from mmtool.reports import Evidence, Finding, Gate, Presence, Support
+from mmtool.reports import Evidence, Finding, Presence, Support
 from mmtool.retrieval import JointEncoder
+from mmtool.studies import Gate
 
 PRESENT = "present"
 

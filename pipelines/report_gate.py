@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mmtool.models.report.admissibility import ABDOMEN, CHEST, HEAD, LIMBS, PELVIS
 from mmtool.models.report.model import ReportModel, Told
 from mmtool.pipelines.report_images import Seen
-from mmtool.reports import Gate, Said
 from mmtool.retrieval import Picture
+from mmtool.studies import Gate, Said
 
 _FLAT = 0.01  # spread of grey values below which an image is blank
 _EDGE = 0.12  # of the border that burned-in text may stand in; not looked at for blankness

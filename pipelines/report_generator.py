@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from mmtool.models.report.uar_writer import load_writer
 from mmtool.models.store import ModelFiles
+from mmtool.models.text.sections import clean, sentences
+from mmtool.pipelines.report_check import check_report
 from mmtool.pipelines.report_gate import Look
-from mmtool.reports import Gate, ModelUsed
+from mmtool.reports import Finding, ModelUsed
 from mmtool.retrieval import Picture
+from mmtool.studies import Contradicted, Gate
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,29 @@ class TextGenerator:
             f"Words under 'Generated text' were written by {self.files.task}/{self.files.name}. "
             "They rest on no evidence, are no finding, have no code, and may be wrong."
         )
+
+
+def vetted(
+    words: str, gate: Gate, findings: Sequence[Finding], validated: Collection[str]
+) -> tuple[str, tuple[Contradicted, ...]]:
+    """Generated words without the sentences that contradict what is known, and these.
+
+    Args:
+        words: Of one image.
+        gate: Of it.
+        findings: Of it.
+        validated: Findings that a model here can tell.
+    """
+    kept: list[str] = []
+    left: list[Contradicted] = []
+    for sentence in sentences(clean(words)):
+        checks = check_report(sentence.text, [gate], findings, validated)
+        against = next((c for c in checks if c.verdict == "contradicts"), None)
+        if against is None:
+            kept.append(sentence.text.rstrip(".") + ".")
+        else:
+            left.append(Contradicted(sentence.text, against.about, against.reason))
+    return (" ".join(kept) if left else words), tuple(left)
 
 
 def load_generator(name: str) -> TextGenerator:

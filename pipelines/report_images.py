@@ -19,8 +19,8 @@ from mmtool.io.readers.picture import PictureReader, picture_of_volume, picture_
 from mmtool.io.readers.slide import SLIDES, hash_slide, slide_reader
 from mmtool.pipelines.slide_tissue import OVERVIEW_MPP
 from mmtool.pipelines.task import input_sha256
-from mmtool.reports import ImageKind, Instance
 from mmtool.retrieval import Picture
+from mmtool.studies import ImageKind, Instance
 from mmtool.types import Volume
 
 _HINT = "give images of one study"

@@ -24,8 +24,9 @@ from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import BY_NAME, named_findings
 from mmtool.pipelines.report_images import key_slice
 from mmtool.pipelines.report_tokens import generate
-from mmtool.reports import Finding, Gate
+from mmtool.reports import Finding
 from mmtool.retrieval import Picture
+from mmtool.studies import Gate
 
 PROMPT = "Describe the findings of this radiological image."
 _MOST_TOKENS = 160

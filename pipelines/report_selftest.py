@@ -32,8 +32,8 @@ from mmtool.pipelines.report_pairs import (
 )
 from mmtool.pipelines.report_reader import FolderReader, Reader
 from mmtool.pipelines.report_strangers import STRANGERS, stranger
-from mmtool.reports import Gate
 from mmtool.retrieval import Hit, Item, Picture, Source
+from mmtool.studies import Gate
 
 COLUMNS = ("test", "n", "passed", "share", "note")
 _EACH = 10  # made images of each kind

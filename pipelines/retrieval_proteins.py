@@ -9,7 +9,7 @@ from typing import Any
 
 _CELLS = 4_000_000  # of a table that is filled for a pair: 2,000 by 2,000 letters
 _ALL_CELLS = 100_000_000  # for all pairs of a query: seconds
-_OPEN, _EXTEND = -11.0, -1.0  # of a gap, as BLAST has it
+_OPEN, _EXTEND = -12.0, -1.0  # of the first letter of a gap and of each further one, as BLAST
 _NEAREST = str.maketrans("UOJ", "CKL")  # letters that BLOSUM62 lacks
 
 
@@ -21,29 +21,39 @@ class Aligned:
         score: Of BLOSUM62, a gap 11 and 1 for each letter of it.
         identity: Share of equal letters among the columns of the alignment, gaps included.
         coverage: Share of the query that is aligned.
+        other_coverage: Share of the other that is aligned.
+        pairs: Columns without a gap.
+        equal: Those of them with equal letters.
     """
 
     score: float
     identity: float
     coverage: float
+    other_coverage: float
+    pairs: int
+    equal: int
 
 
-def align(query: str, proteins: Sequence[str]) -> list[Aligned | None]:
+def align(
+    query: str, proteins: Sequence[str], *, most: int | None = None, all_most: int | None = None
+) -> list[Aligned | None]:
     """Align a protein with others, in their order.
 
     Args:
         query: Letters, upper case.
         proteins: Letters of each.
+        most: Pairs of letters, of two proteins; four million when None.
+        all_most: Likewise, of all of them together; a hundred million when None.
 
     Returns:
-        Of each the alignment; None where nothing aligns, or the pair is too long: more than four
-        million pairs of letters, or more than a hundred million together with those before.
+        Of each the alignment; None where nothing aligns, or the pair is too long, by itself or
+        together with those before.
     """
-    left = _ALL_CELLS
+    most, left = most or _CELLS, all_most or _ALL_CELLS
     out: list[Aligned | None] = []
     for letters in proteins:
         cells = len(query) * len(letters)
-        if not 0 < cells <= min(_CELLS, left):
+        if not 0 < cells <= min(most, left):
             out.append(None)
             continue
         left -= cells
@@ -68,6 +78,9 @@ def _pair(query: str, letters: str) -> Aligned | None:
     if best is None or best.score <= 0:
         return None
     counts = best.counts()
-    covered = sum(int(end - start) for start, end in best.aligned[0])
-    identity = counts.identities / (counts.identities + counts.mismatches + counts.gaps)
-    return Aligned(float(best.score), float(identity), covered / len(query))
+    pairs = counts.identities + counts.mismatches
+    identity = counts.identities / (pairs + counts.gaps)
+    return Aligned(
+        float(best.score), float(identity), pairs / len(query), pairs / len(letters),
+        int(pairs), int(counts.identities),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Molecules and proteins from files: SMILES, SDF, FASTA, one record at a time."""
+"""Molecules and proteins from files, one record at a time: SMILES, SDF, FASTA, Swiss-Prot."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import IO
 
 from mmtool.errors import InputError
 from mmtool.io.limits import Limits
+from mmtool.io.readers import swissprot
 
 SMILES_ENDINGS = (".smi", ".smiles")
 SDF_ENDINGS = (".sdf", ".sd", ".mol")
 FASTA_ENDINGS = (".fasta", ".fa", ".faa")
+SWISSPROT_ENDINGS = (".dat",)  # of many formats; see `is_swissprot`
 _MOST_LETTERS = 100_000
 _MOST_SMILES = 5_000
 _PROTEIN = re.compile(r"[A-Z]+\*?")
@@ -74,7 +76,7 @@ def clean_protein(letters: str) -> str:
 
 
 def read_strings(path: Path, limits: Limits) -> Iterator[StringRecord]:
-    """Records of a file of SMILES, SDF or FASTA, plain or gzip, by its ending.
+    """Records of a file of SMILES, SDF, FASTA or Swiss-Prot, plain or gzip, by its ending.
 
     Raises:
         InputError: The file can't be read.
@@ -85,8 +87,21 @@ def read_strings(path: Path, limits: Limits) -> Iterator[StringRecord]:
             yield from _smiles(lines)
         elif ending in FASTA_ENDINGS:
             yield from _fasta(lines)
+        elif ending in SWISSPROT_ENDINGS:
+            yield from _swissprot(lines)
         else:
             yield from _sdf(lines)
+
+
+def is_swissprot(path: Path, limits: Limits) -> bool:
+    """Whether a file is a Swiss-Prot flat file by its ending and its first line."""
+    if endings(path)[0] not in SWISSPROT_ENDINGS:
+        return False
+    try:
+        with _lines(path, limits) as lines:
+            return swissprot.FIRST.match(next(lines, "")) is not None
+    except InputError:
+        return False
 
 
 def endings(path: Path) -> tuple[str, bool]:
@@ -128,11 +143,24 @@ def _smiles(lines: Iterator[str]) -> Iterator[StringRecord]:
 
 
 def _fasta(lines: Iterator[str]) -> Iterator[StringRecord]:
-    from Bio.SeqIO.FastaIO import SimpleFastaParser
+    """Records by their line ``>name words``; what stands before the first of them is left out."""
+    title, number = None, 0
+    letters: list[str] = []
+    for line in chain(lines, (">",)):
+        if not line.startswith(">"):
+            letters.append(line)
+            continue
+        if title is not None:
+            number += 1
+            name, _, words = title.partition(" ")
+            yield StringRecord(number, name, "".join("".join(letters).split()), words.strip())
+        title, letters = line[1:], []
 
-    for number, (title, letters) in enumerate(SimpleFastaParser(lines), start=1):
-        name, _, words = title.partition(" ")
-        yield StringRecord(number, name, letters, words.strip())
+
+def _swissprot(lines: Iterator[str]) -> Iterator[StringRecord]:
+    for number, entry in enumerate(swissprot.read_entries(lines), start=1):
+        extra = {"organism": entry.organism} if entry.organism else {}
+        yield StringRecord(number, entry.name, entry.letters, entry.text, extra)
 
 
 def _sdf(lines: Iterator[str]) -> Iterator[StringRecord]:

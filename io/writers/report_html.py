@@ -11,8 +11,16 @@ from string import Template
 
 from mmtool.io.atomic import replace_into
 from mmtool.io.writers.key_image import Figure
-from mmtool.io.writers.report_text import GENERATED, PRELIMINARY, generated_line, image_line
+from mmtool.io.writers.report_protein_lines import (
+    HEAD,
+    protein_facts,
+    protein_line,
+    relative_cells,
+)
+from mmtool.io.writers.report_text import GENERATED, banner, generated_lines, image_line
+from mmtool.proteins import Protein
 from mmtool.reports import Finding, Report, Support
+from mmtool.studies import Contradicted
 
 _CASES = "From the index {}. What their words say is no finding of this study."
 
@@ -32,8 +40,8 @@ def write_report_html(path: Path, report: Report, figures: Mapping[str, Figure])
         (files("mmtool.io") / "writers" / "report_page.html").read_text(encoding="utf-8")
     )
     text = page.substitute(
-        banner=escape(PRELIMINARY),
-        body="\n".join(_sections(report, figures)),
+        banner=escape(banner(report)),
+        body="\n".join(_proteins(report) if report.proteins else _sections(report, figures)),
         footer=_footer(report),
     )
     with replace_into(path) as temporary:
@@ -49,9 +57,10 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
     yield _section("Findings", kinds + (told if report.findings else "<p>None told.</p>"))
     shown = "".join(_figure(name, figure, report) for name, figure in figures.items())
     yield _section("Images", f'<div class="figures">{shown}</div>' + _images(report))
-    words = [generated_line(image) for image in report.study.images if image.generated]
+    words = generated_lines(report)
     if words:
-        yield _section(GENERATED, _list(escape(line) for line in words))
+        left = [c for image in report.study.images for c in image.contradicted]
+        yield _section(GENERATED, _list([*map(escape, words), *map(_contradicted, left)]))
     if report.comparison is not None:
         changes = [c.sentence for c in report.comparison.changes]
         lines = _list(escape(s) for s in (*changes, *report.comparison.notes))
@@ -68,6 +77,24 @@ def _sections(report: Report, figures: Mapping[str, Figure]) -> Iterator[str]:
         source = f"<p class='facts'>{escape(_CASES.format(report.provenance.index))}</p>"
         yield _section("Similar cases", source + cases)
     yield _section("How this was made", _list(escape(s) for s in report.provenance.statements))
+
+
+def _proteins(report: Report) -> Iterator[str]:
+    """One section for each protein that was given."""
+    yield _section("Impression", _list(escape(s) for s in report.impression))
+    for protein in report.proteins:
+        yield _section(protein.name, _protein(protein))
+    yield _section("How this was made", _list(escape(s) for s in report.provenance.statements))
+
+
+def _protein(protein: Protein) -> str:
+    """What is said of it, and its relatives."""
+    said = f"<p>{escape(protein_line(protein))}</p>"
+    facts = [protein_facts(protein), *protein.notes]
+    said += f"<p class='facts'>{'<br>'.join(escape(f) for f in facts)}</p>"
+    if not protein.relatives:
+        return said
+    return said + _table(HEAD, (relative_cells(r) for r in protein.relatives))
 
 
 def _section(title: str, body: str) -> str:
@@ -139,6 +166,13 @@ def _checks(report: Report) -> str:
         about = escape(check.about)
         rows.append((escape(check.sentence), about, verdict, escape(check.reason) + link))
     return _rows(("sentence", "what it states", "", "why"), rows)
+
+
+def _contradicted(left: Contradicted) -> str:
+    """A generated sentence that is left out, struck, and why."""
+    why = escape(f"{left.about}: {left.reason}")
+    tag = '<span class="tag">contradicted</span>'
+    return f'<del>{escape(left.sentence)}</del> {tag} <span class="facts">{why}</span>'
 
 
 def _explanations(report: Report) -> str:

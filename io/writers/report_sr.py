@@ -24,7 +24,8 @@ from mmtool import __version__
 from mmtool.io.atomic import replace_into
 from mmtool.io.writers.dicom_source import EMPTY, series_number
 from mmtool.io.writers.report_codes import PRESENCE, SIDES
-from mmtool.reports import Finding, Measurement, Report, StudyImage
+from mmtool.reports import Finding, Measurement, Report
+from mmtool.studies import StudyImage
 from mmtool.types import Code
 
 _YES, _NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmtool.io.atomic import replace_into
-from mmtool.reports import Explanation, Gate, Report, Said, StudyImage
+from mmtool.io.writers.report_protein_lines import (
+    PROTEINS,
+    protein_facts,
+    protein_line,
+    relative_lines,
+)
+from mmtool.reports import Explanation, Report
+from mmtool.studies import Gate, Said, StudyImage
 
 _WIDTH = 88
 GENERATED = "Generated text (rests on no evidence, no finding, may be wrong)"
@@ -27,7 +34,8 @@ def write_report_text(path: Path, report: Report) -> None:
 
 def report_text(report: Report) -> str:
     """The report as plain text."""
-    blocks = [PRELIMINARY, *(f"{head}\n{body}" for head, body in _sections(report))]
+    sections = _of_proteins(report) if report.proteins else _sections(report)
+    blocks = [banner(report), *(f"{head}\n{body}" for head, body in sections)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -38,7 +46,7 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     told = [*(i.sentence for i in report.study.images), *(f.sentence for f in report.findings)]
     yield "FINDINGS:", _lines(s for s in told if s) or "  None told."
     yield "IMPRESSION:", _lines(report.impression)
-    words = [generated_line(image) for image in report.study.images if image.generated]
+    words = generated_lines(report)
     if words:
         yield f"{GENERATED.upper()}:", _lines(words)
     if report.comparison is not None:
@@ -70,15 +78,35 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
 
 
+def banner(report: Report) -> str:
+    """What stands above all else."""
+    return PROTEINS if report.proteins else PRELIMINARY
+
+
+def _of_proteins(report: Report) -> Iterator[tuple[str, str]]:
+    yield "IMPRESSION:", _lines(report.impression)
+    for protein in report.proteins:
+        lines = [protein_facts(protein), protein_line(protein), *protein.notes]
+        yield f"{_one_line(protein.name)}:", _lines([*lines, *relative_lines(protein)])
+    yield "HOW THIS WAS MADE:", _lines(report.provenance.statements)
+
+
 def image_line(image: StudyImage) -> str:
     """What is said of one image, in one line."""
     size = " x ".join(str(n) for n in image.shape)
     return f"{image.name}: {gate_words(image.gate)}; {image.kind} of {size}"
 
 
-def generated_line(image: StudyImage) -> str:
-    """What a generator wrote of one image, in one line."""
-    return f"Image {image.number}: “{image.generated}”"
+def generated_lines(report: Report) -> list[str]:
+    """What a generator wrote, a line for each image; what is contradicted is only counted."""
+    lines = []
+    for image in report.study.images:
+        words = [f"“{image.generated}”"] if image.generated else []
+        if image.contradicted:
+            words.append(f"({len(image.contradicted)} contradicted and left out)")
+        if words:
+            lines.append(f"Image {image.number}: {' '.join(words)}")
+    return lines
 
 
 def explanation_line(explanation: Explanation) -> str:

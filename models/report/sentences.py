@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from mmtool.reports import Finding, Gate, Presence
+from mmtool.reports import Finding, Presence
+from mmtool.studies import Gate
 
 _MODALITIES = {"XR": "X-ray", "MR": "MR", "CT": "CT", "US": "ultrasound", "PT": "PET"}
 _TINY_ML = 1.0  # of a side, below which a percentage says little

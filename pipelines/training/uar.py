@@ -5,6 +5,7 @@ One case in twelve is left out: on these the epochs and the number of beams are 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,6 +40,7 @@ _LEVELS, _CODES, _AXES = 2, 256, 24
 _WIDTHS = (1, 3)
 _SHIFTS = ((0, 0), (-5, -3), (4, -4), (-3, 5), (5, 4))  # pixels by which an image is moved
 _BATCH = 64
+_PLACEHOLDER = re.compile(r"replace this\b", re.I)  # of a form that was never filled in
 
 
 def train_uar_model(
@@ -91,7 +93,8 @@ def train_uar_model(
 
 
 def captioned(data: Path) -> list[Labelled]:
-    """Training images of known kinds that have a caption, without one that is in the test part.
+    """Training images of known kinds that have a caption, without one that is in the test part
+    and those whose caption is the placeholder of a form.
 
     Raises:
         InputError: There are none.
@@ -101,6 +104,7 @@ def captioned(data: Path) -> list[Labelled]:
         for image in labelled_images(data)
         if image.split == TRAIN
         and image.caption
+        and not _PLACEHOLDER.match(image.caption.strip())
         and image.labels.get(INSIDE) == KNOWN
         and image.path.name not in LEAKED
     ]

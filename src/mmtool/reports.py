@@ -8,117 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from mmtool.proteins import Protein
+from mmtool.studies import Study
 from mmtool.types import Code
 
 SCHEMA: Final = "mmtool-report"
 VERSION = 1  # of the schema; a reader refuses a newer one
 
 Presence = Literal["present", "absent", "uncertain"]
-SaidBy = Literal["header", "model", "unknown"]
-ImageKind = Literal["image", "volume", "slide"]
 EvidenceKind = Literal["heat map", "mask", "box", "slice"]
 Verdict = Literal["agrees", "contradicts", "unsupported", "not checked"]
-
-
-@dataclass(frozen=True)
-class Said:
-    """One thing that is said of an image as a whole.
-
-    Attributes:
-        value: In plain words, or "" where nobody knows.
-        by: Who says it: the file's header goes first.
-        probability: Calibrated, 0 to 1, where a model says it.
-    """
-
-    value: str = ""
-    by: SaidBy = "unknown"
-    probability: float | None = None
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What an image is, and whether the models know such images.
-
-    Attributes:
-        modality: CT, MR, X-ray, US, ...
-        plane: axial, coronal, sagittal, frontal, lateral.
-        region: head, chest, abdomen, ...
-        sequence: Of MR: T1, T2, FLAIR, ...
-        contrast: Whether a contrast agent was given.
-        known: Whether findings may be told of it at all.
-        uncertainty: Evidential, 0 to 1, of the modality; None where no model was asked.
-        reasons: Plain sentences on why it is not known.
-    """
-
-    modality: Said = Said()
-    plane: Said = Said()
-    region: Said = Said()
-    sequence: Said = Said()
-    contrast: Said = Said()
-    known: bool = False
-    uncertainty: float | None = None
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Instance:
-    """A DICOM object by its identifiers.
-
-    Attributes:
-        sop_class: Kind of the object.
-        sop_instance: The object.
-    """
-
-    sop_class: str
-    sop_instance: str
-
-
-@dataclass(frozen=True)
-class StudyImage:
-    """One image, volume or slide of the study.
-
-    Attributes:
-        number: From 1.
-        name: Of the file or folder, without where it lies.
-        sha256: Of the bytes that were read.
-        kind: What it is.
-        shape: Slices, rows and columns as they were looked at.
-        gate: What it is and whether the models know such images.
-        sentence: The gate, as it is told.
-        spacing: mm along those axes, or None where nobody knows.
-        study_uid: Of DICOM, else "".
-        series_uid: Of DICOM, else "".
-        instances: DICOM objects that it was read from.
-        notes: Plain sentences on what the reader had to do.
-        generated: Words of a text generator, which rest on no evidence, or "".
-    """
-
-    number: int
-    name: str
-    sha256: str
-    kind: ImageKind
-    shape: tuple[int, ...]
-    gate: Gate
-    sentence: str = ""
-    spacing: tuple[float, ...] | None = None
-    study_uid: str = ""
-    series_uid: str = ""
-    instances: tuple[Instance, ...] = ()
-    notes: tuple[str, ...] = ()
-    generated: str = ""
-
-
-@dataclass(frozen=True)
-class Study:
-    """What was given.
-
-    Attributes:
-        images: All images, in the order given.
-        indication: Why the study was made, as the user says.
-    """
-
-    images: tuple[StudyImage, ...]
-    indication: str = ""
 
 
 @dataclass(frozen=True)
@@ -380,6 +279,7 @@ class Report:
         answers: To questions.
         similar: Cases that look alike, best first.
         explanations: Maps that were asked for.
+        proteins: That were given in place of images.
         schema: Name of this layout.
         version: Of this layout.
         status: Always ``preliminary``: a clinician must read it.
@@ -395,6 +295,7 @@ class Report:
     answers: tuple[Answer, ...] = ()
     similar: tuple[Support, ...] = ()
     explanations: tuple[Explanation, ...] = ()
+    proteins: tuple[Protein, ...] = ()
     schema: Literal["mmtool-report"] = SCHEMA
     version: int = VERSION
     status: Literal["preliminary"] = "preliminary"

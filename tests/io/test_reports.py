@@ -26,7 +26,8 @@ from mmtool.io.writers.report_html import write_report_html
 from mmtool.io.writers.report_json import plain_report, schema_text, write_report_json
 from mmtool.io.writers.report_sr import write_report_sr, write_secondary_capture
 from mmtool.io.writers.report_text import report_text
-from mmtool.reports import Instance, Report
+from mmtool.reports import Report
+from mmtool.studies import Contradicted, Instance
 
 
 def valid(report: Report) -> None:
@@ -114,6 +115,23 @@ def test_generated_words_stand_apart_in_text_and_page(tmp_path: Path) -> None:
     assert "Generated text (rests on no evidence" in page
     assert EVIL not in page
     assert "A mass" not in json.dumps(fhir_bundle(report))
+
+
+def test_contradicted_words_are_marked_on_the_page_and_left_out_of_the_text(tmp_path: Path) -> None:
+    left = Contradicted(f"MR of the head {EVIL}.", "modality", "the modality is X-ray")
+    report = made_report()
+    image = replace(report.study.images[0], contradicted=(left,))
+    report = replace(report, study=replace(report.study, images=(image,)))
+    valid(report)
+    text = report_text(report)
+    assert "MR of the head" not in text
+    assert "1 contradicted and left out" in text
+    write_report_html(tmp_path / "report.html", report, {})
+    page = (tmp_path / "report.html").read_text()
+    assert "<del>MR of the head" in page
+    assert EVIL not in page
+    write_report_json(tmp_path / "report.json", report)
+    assert read_report(tmp_path / "report.json") == report
 
 
 class Links(HTMLParser):

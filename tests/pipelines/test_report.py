@@ -26,8 +26,9 @@ from mmtool.pipelines.report_images import key_slice, read_study, slices_of
 from mmtool.pipelines.report_prior import compare
 from mmtool.pipelines.report_views import parse_formats
 from mmtool.pipelines.samplesheet import BatchItem
-from mmtool.reports import Finding, Gate, Measurement, Report, Said
+from mmtool.reports import Finding, Measurement, Report
 from mmtool.retrieval import Hit, Item, Source
+from mmtool.studies import Gate, Said
 
 CT = get_testdata_file("CT_small.dcm")
 MR = get_testdata_file("MR_small.dcm")

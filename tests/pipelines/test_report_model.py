@@ -31,8 +31,8 @@ from mmtool.pipelines.training.report import train_report
 from mmtool.pipelines.training.report_card import ReportTraining
 from mmtool.pipelines.training.report_data import finding_labels
 from mmtool.pipelines.training.report_fit import auc_within
-from mmtool.reports import Gate, Said
 from mmtool.retrieval import Encoded, Picture
+from mmtool.studies import Gate, Said
 
 
 class Corners:

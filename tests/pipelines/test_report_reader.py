@@ -17,8 +17,8 @@ from mmtool.io.limits import Limits
 from mmtool.pipelines.report import ReportOptions, ReportTask
 from mmtool.pipelines.report_images import read_study
 from mmtool.pipelines.report_reader import PROMPT, findings_of_words, load_reader
-from mmtool.reports import Gate, Said
 from mmtool.retrieval import Picture
+from mmtool.studies import Gate, Said
 
 CT = get_testdata_file("CT_small.dcm")
 HEAD = Gate(Said("CT"), Said("axial"), Said("head"), known=True)

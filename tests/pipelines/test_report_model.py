@@ -170,7 +170,7 @@ def test_another_encoder_is_refused() -> None:
         check_encoder(HistogramGradients(), {"name": "joint", "sha256": "1" * 64})
 
 
-@pytest.mark.parametrize("name", ["hog", "blocks"])
+@pytest.mark.parametrize("name", ["hog", "blocks", "blocks-filters"])
 def test_the_encoder_gives_the_same_alone_and_together(name: str) -> None:
     pictures = [stranger(kind, 1) for kind in ("clouds", "page", "scene")]
     encoder = load_encoder(name)

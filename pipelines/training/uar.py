@@ -99,9 +99,7 @@ def captioned(data: Path) -> list[Labelled]:
     found = [
         image
         for image in labelled_images(data)
-        if image.split == TRAIN
-        and image.caption
-        and image.labels.get(INSIDE) == KNOWN
+        if image.split == TRAIN and image.caption and image.labels.get(INSIDE) == KNOWN
     ]
     if not found:
         raise InputError(f"{data}: no training images with captions", "see docs/report.md")

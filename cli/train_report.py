@@ -36,9 +36,10 @@ def train_report(
         str,
         typer.Option(
             metavar="NAME",
-            help="heads: what makes vectors of the images: blocks, hog, or a model of retrieve.",
+            help="heads: what makes vectors of the images: blocks-filters, blocks, hog, or a model "
+            "of retrieve.",
         ),
-    ] = "blocks",
+    ] = "blocks-filters",
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Of the model.  [default: default, or uar]"),

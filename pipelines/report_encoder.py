@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmtool.errors import ModelError
+from mmtool.models.encoders.blocks_filters import BlocksFilters
 from mmtool.models.encoders.blocks_texture import BlocksTexture
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.retrieval import JointEncoder
 
-_COUNTED = (HistogramGradients, BlocksTexture)  # nothing in them is learned
+_COUNTED = (HistogramGradients, BlocksTexture, BlocksFilters)  # nothing in them is learned
 
 
 def load_encoder(name: str, device: str = "cpu") -> JointEncoder:
     """The encoder of a name or folder, as ``mmtool index`` knows it.
 
     Args:
-        name: ``hog``, ``blocks``, or a model of ``retrieve``.
+        name: ``hog``, ``blocks``, ``blocks-filters``, or a model of ``retrieve``.
         device: Where it computes.
 
     Raises:

@@ -27,6 +27,7 @@ from mmtool.models.report.admissibility import (
 )
 from mmtool.models.report.model import INSIDE, KNOWN
 from mmtool.models.text.findings import TERMS, label
+from mmtool.pipelines.training.leaked import LEAKED
 
 TRAIN, DEV = "train", "dev"
 _MEDPIX, _FILMS = "medpix2", "covid_cxr"
@@ -70,10 +71,13 @@ class Labelled:
 def labelled_images(data: Path) -> list[Labelled]:
     """All images of a folder that holds ``medpix2`` and, if there, ``covid_cxr``.
 
+    One that is in the test part of MedPix too is left out.
+
     Raises:
         InputError: The tables are not there, or can't be read.
     """
-    rows = [*_medpix(data / _MEDPIX), *_films(data / _FILMS)]
+    every = (*_medpix(data / _MEDPIX), *_films(data / _FILMS))
+    rows = [row for row in every if row.path.name not in LEAKED]
     if not rows:
         raise InputError(
             f"{data}: neither {_MEDPIX}/images.csv nor {_FILMS}/images.csv in it",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from mmtool.models.report.evidential import Opinion, fuse
 from mmtool.models.report.head import Head, fit_head, fit_temperature, tempered
@@ -23,11 +25,12 @@ from mmtool.models.report.model import (
 )
 from mmtool.models.text.findings import TERMS
 
-_DECAYS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 1e-3)
+_DECAYS = (1e-3, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)  # each begins where the one before ended
 _SHARPNESS = 10.0
 _WIDTH = 2.0  # chosen among 1, 2 and 4 by the same folds
 _AXES = 400  # of the kernel that the heads are fitted on
 _FOLDS = 5
+_COPY = 0.9  # cosine from which on images of two cases count as nearly the same
 _FEWEST = 40  # training images that have a finding, to learn it from
 _FEWEST_CLASS = 12  # of a class of the gate
 _DRAWS = 2000
@@ -122,7 +125,7 @@ def fit_report_model(
         seed: Of the folds and draws.
         tell: Progress.
     """
-    folds = _folds(rows.groups, seed)
+    folds = _folds(joined(rows.groups, rows.vectors), seed)
     known = np.flatnonzero(rows.labels[INSIDE] == KNOWN)
     kernel = Kernel.of(rows.vectors[known])
     features = kernel(rows.vectors)
@@ -162,6 +165,22 @@ def fit_report_model(
     return Fitted(model, tuple(chances))
 
 
+def joined(groups: NDArray[np.int64], vectors: Vectors) -> NDArray[np.int64]:
+    """(N,) cases, those with nearly the same image as one, so that no fold learns from a copy.
+
+    Args:
+        groups: (N,) number of the case.
+        vectors: (N, dim) of length 1.
+    """
+    one, two = np.nonzero(np.triu(vectors @ vectors.T > _COPY, 1))
+    names, place = np.unique(groups, return_inverse=True)
+    links = coo_array((np.ones(len(one)), (place[one], place[two])), (len(names), len(names)))
+    found: NDArray[np.int64] = connected_components(links, directed=False)[1][place].astype(
+        np.int64
+    )
+    return found
+
+
 def _folds(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """(N,) fold of each image; the images of a case are in one."""
     names = np.unique(groups)
@@ -188,8 +207,20 @@ def _fitted(
     x, y, fold = features[there], target[there], folds[there]
     near = rows.vectors[there] if votes else None
     best: tuple[float, float, Opinion] | None = None
+    found: list[Head] = []
     for decay in _DECAYS:
-        held = _held_out(question, classes, x, y, fold, decay, near)
+        found = [
+            fit_head(
+                question,
+                classes,
+                x[fold != k],
+                y[fold != k],
+                decay=decay,
+                start=found[k] if found else None,
+            )
+            for k in range(_FOLDS)
+        ]
+        held = _held_out(found, x, y, fold, near)
         loss = float(-np.log(held.probability[np.arange(len(y)), y].clip(1e-9)).mean())
         if best is None or loss < best[0]:
             best = (loss, decay, held)
@@ -200,22 +231,21 @@ def _fitted(
 
 
 def _held_out(
-    question: str,
-    classes: tuple[str, ...],
+    heads: Sequence[Head],
     x: Vectors,
     y: NDArray[np.int64],
     fold: NDArray[np.int64],
-    decay: float,
     near: Vectors | None,
 ) -> Opinion:
-    """Opinion on each image by heads of the other folds, and by neighbours where there are
-    vectors ``near``."""
-    belief, uncertainty = np.zeros((len(y), len(classes))), np.ones(len(y))
-    for k in range(_FOLDS):
+    """Opinion on each image by the head that was fitted without its fold, and by neighbours of
+    the other folds where there are vectors ``near``."""
+    count = len(heads[0].classes)
+    belief, uncertainty = np.zeros((len(y), count)), np.ones(len(y))
+    for k, head in enumerate(heads):
         own, rest = fold == k, fold != k
-        found = fit_head(question, classes, x[rest], y[rest], decay=decay).opinion(x[own])
+        found = head.opinion(x[own])
         if near is not None:
-            voted = neighbour_opinion(near[own], near[rest], y[rest], len(classes), _SHARPNESS)
+            voted = neighbour_opinion(near[own], near[rest], y[rest], count, _SHARPNESS)
             found = fuse(found, voted)
         belief[own], uncertainty[own] = found.belief, found.uncertainty
     return Opinion(belief, uncertainty)

@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmtool.models.report.model import GATE, INSIDE, KNOWN, ReportModel
+from mmtool.pipelines.training.calibration import (
+    BINS,
+    calibration_error,
+    error_by_chance,
+    unbiased_error,
+)
 from mmtool.pipelines.training.report_fit import Rows, auc_within
 
 _DRAWS = 1000
-_BINS = 15  # of the calibration error
 _COVERAGE = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -96,8 +101,15 @@ def _gate(
         _mean(f"{question}: accuracy", right, groups, seed, ("most frequent class", majority)),
         _mean(f"{question}: accuracy of the nearest training image", nearest, groups, seed, None),
         _drawn(
-            f"{question}: calibration error (ECE, {_BINS} bins)",
+            f"{question}: calibration error (ECE, {BINS} bins)",
             lambda pick: calibration_error(sure[pick], right[pick]),
+            groups,
+            seed,
+            ("by chance, if calibrated", error_by_chance(sure, seed)),
+        ),
+        _drawn(
+            f"{question}: calibration error without what chance adds",
+            lambda pick: unbiased_error(sure[pick], right[pick], seed),
             groups,
             seed,
         ),
@@ -153,16 +165,6 @@ def _finding(model: ReportModel, name: str, rows: Rows, seed: int) -> Measure:
         label, round(value, 4), round(min(low, value), 4), round(max(high, value), 4),
         int(truth.sum()), ("chance", 0.5),
     )  # fmt: skip
-
-
-def calibration_error(sure: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """Expected calibration error over bins of equal width (10.1609/aaai.v29i1.9602)."""
-    place = np.minimum((sure * _BINS).astype(int), _BINS - 1)
-    total = 0.0
-    for b in np.unique(place):
-        inside = place == b
-        total += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
-    return float(total)
 
 
 def _mean(

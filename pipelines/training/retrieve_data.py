@@ -22,12 +22,12 @@ from mmtool.io.readers.captioned_images import (
 from mmtool.models.encoders.fixed_side import FEATURES, features
 from mmtool.models.encoders.joint_input import InputSettings, slabs
 from mmtool.pipelines.picture_words import plane_of
+from mmtool.pipelines.training.leaked import LEAKED
 
 FOLDERS = ("medpix2", "covid_cxr")
 _NO_SLICE = re.compile(
     r"montage|drawing|photograph|gross|3d recon|colonoscopy|spectroscopy", re.IGNORECASE
 )
-LEAKED = frozenset({"MPX2260_synpic46207.jpg"})  # the same picture is in the official test part
 LABELS = ("type", "modality", "plane", "location", "region", "sequence")
 
 

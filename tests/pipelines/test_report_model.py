@@ -27,10 +27,11 @@ from mmtool.pipelines.report_heat import hide
 from mmtool.pipelines.report_images import Seen
 from mmtool.pipelines.report_selftest import self_test
 from mmtool.pipelines.report_strangers import STRANGERS, stranger
+from mmtool.pipelines.training.leaked import LEAKED
 from mmtool.pipelines.training.report import train_report
 from mmtool.pipelines.training.report_card import ReportTraining
-from mmtool.pipelines.training.report_data import finding_labels
-from mmtool.pipelines.training.report_fit import auc_within
+from mmtool.pipelines.training.report_data import finding_labels, labelled_images
+from mmtool.pipelines.training.report_fit import auc_within, joined
 from mmtool.retrieval import Encoded, Picture
 from mmtool.studies import Gate, Said
 
@@ -113,6 +114,25 @@ def test_labels_are_of_admissible_findings_only() -> None:
     assert "hydrocephalus" not in labels
 
 
+def test_cases_with_nearly_the_same_image_are_one_case() -> None:
+    vectors = np.eye(4, dtype=np.float32)[[0, 1, 1, 2, 3, 0]]
+    found = joined(np.array([7, 7, 4, 4, 5, 9]), vectors)
+    assert len(set(found[[0, 1, 2, 3, 5]].tolist())) == 1  # 7 and 4 by a copy, 7 and 9 by another
+    assert found[4] != found[0]
+    apart = joined(np.array([3, 3, 8, 1]), np.eye(4, dtype=np.float32))
+    assert len(set(apart.tolist())) == 3
+
+
+def test_an_image_of_the_test_part_is_not_read(tmp_path: Path) -> None:
+    teaching_set(tmp_path)
+    table = tmp_path / "medpix2/images.csv"
+    (leaked,) = LEAKED
+    table.write_text(table.read_text().replace("i7.png", leaked))
+    names = {image.path.name for image in labelled_images(tmp_path)}
+    assert len(names) == 179
+    assert leaked not in names
+
+
 def teaching_set(folder: Path) -> None:
     """Sixty images of each of three kinds, told apart by where they are bright."""
     images = folder / "medpix2/images"
@@ -170,7 +190,7 @@ def test_another_encoder_is_refused() -> None:
         check_encoder(HistogramGradients(), {"name": "joint", "sha256": "1" * 64})
 
 
-@pytest.mark.parametrize("name", ["hog", "blocks"])
+@pytest.mark.parametrize("name", ["hog", "blocks", "blocks-filters"])
 def test_the_encoder_gives_the_same_alone_and_together(name: str) -> None:
     pictures = [stranger(kind, 1) for kind in ("clouds", "page", "scene")]
     encoder = load_encoder(name)

@@ -72,9 +72,20 @@ def retrieve(
     series: Annotated[
         str | None, typer.Option(metavar="N|ID", help="Only this series of a DICOM folder.")
     ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Words that are asked together with a picture: its history, a finding.",
+        ),
+    ] = None,
     rerank: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="filip: part by part; it shows which region agrees."),
+        typer.Option(
+            metavar="NAME",
+            help="filip: part by part; rcar: words with patches, by trained regulators; both "
+            "show which region agrees.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -140,6 +151,7 @@ def retrieve(
         taken_as=as_,
         roi=roi,
         series=series,
+        words=words,
         rerank=rerank,
         without_copies=without_copies,
         model=model,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mmtool.cli import options as shared
+
+
+class RetrieveRecipe(StrEnum):
+    """What can be trained."""
+
+    joint = "joint"
+    rcar = "rcar"
+    prompts = "prompts"
 
 
 def train_retrieve(
@@ -22,19 +31,30 @@ def train_retrieve(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, cache and model.")
     ],
+    recipe: Annotated[
+        RetrieveRecipe,
+        typer.Option(
+            help="joint: the encoder; upon a frozen one (--start): rcar, regulators of late "
+            "interaction, or prompts, one vector for a picture, words or both."
+        ),
+    ] = RetrieveRecipe.joint,
     epochs: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="Passes over the images; with --start and 0 only what is fitted is fitted anew.",
+            help="Passes over the images; each recipe has its own default. joint, with --start and "
+            "0: only what is fitted is fitted anew.",
         ),
-    ] = 100,
+    ] = None,
     towers: Annotated[
-        int, typer.Option(min=1, help="Networks side by side, each from the next seed.")
+        int, typer.Option(min=1, help="joint: networks side by side, each from the next seed.")
     ] = 3,
     start: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from."),
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Model whose weights training starts from, or that stays frozen.",
+        ),
     ] = None,
     pretrain: Annotated[
         int,
@@ -64,24 +84,26 @@ def train_retrieve(
 
     Example: mmtool train retrieve --data vision_language -o runs/retrieve
 
-    Every 12th case is left out, to calibrate similarity on. A run that was stopped goes on from
-    its checkpoint.
+    Every 12th case is left out, to calibrate similarity on and to choose by. rcar and prompts keep
+    what the frozen towers make of images and texts in files of the output folder. A run that was
+    stopped goes on from its checkpoint.
     """
     del debug
     from mmtool.pipelines.devices import choose_device, set_threads
     from mmtool.pipelines.training.retrieve import RetrieveTraining
-    from mmtool.pipelines.training.retrieve import train_retrieve as train
     from mmtool.pipelines.training.retrieve_fit import FitOptions
     from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
+    from mmtool.pipelines.training.retrieve_recipes import RECIPES
 
     set_threads(threads)
     if not resume:
         for checkpoint in output.glob("checkpoint-*.pt"):
             checkpoint.unlink()
+    chosen = RECIPES[recipe.value]
     options = RetrieveTraining(
         data=data,
         out=output,
-        fit=FitOptions(epochs=epochs, seed=seed),
+        fit=FitOptions(epochs=chosen.epochs if epochs is None else epochs, seed=seed),
         towers=towers,
         start=start,
         pretrain=PretrainOptions(epochs=pretrain, seed=seed),
@@ -93,4 +115,4 @@ def train_retrieve(
         if not quiet:
             typer.echo(line, err=True)
 
-    typer.echo(str(train(options, tell)))
+    typer.echo(str(chosen.train(options, tell)))

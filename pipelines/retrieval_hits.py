@@ -61,7 +61,7 @@ def answer(searcher: Searcher, query: Query, asking: Asking) -> Answer:
         rankings = exact(searcher.reader, query, rankings)
     regions: Mapping[int, Box] = {}
     if asking.rerank is not None:
-        rankings, regions = _reranked(searcher, encoded, rankings)
+        rankings, regions = _reranked(searcher, query, asking.rerank, encoded, rankings)
     items = searcher.reader.items(list(fused_ids(rankings)))
     found = fuse(rankings, items, query.terms)
     copies = {f.item.id: copy_of(query, f.item) for f in found}
@@ -77,10 +77,14 @@ def answer(searcher: Searcher, query: Query, asking: Asking) -> Answer:
 
 
 def _reranked(
-    searcher: Searcher, encoded: Encoded | None, rankings: list[Ranking]
+    searcher: Searcher,
+    query: Query,
+    name: str,
+    encoded: Encoded | None,
+    rankings: list[Ranking],
 ) -> tuple[list[Ranking], Mapping[int, Box]]:
     order = list(fused_ids(rankings))
-    late, regions = late_interaction(searcher.reader, encoded, rankings, order)
+    late, regions = late_interaction(searcher, name, query.kind, encoded, rankings, order)
     return [*rankings, late], regions
 
 
@@ -115,8 +119,8 @@ def _one_a_case(found: Sequence[Fused]) -> list[Fused]:
 
 
 def _calibration(searcher: Searcher, query: Query) -> Callable[[float], float | None] | None:
-    """Of similarities between two pictures, where the encoder knows it."""
-    if query.picture is None:
+    """Of similarities between two pictures without words, where the encoder knows it."""
+    if query.picture is None or query.terms is not None:
         return None
     encoder: Any = searcher.joint
     return getattr(encoder, "likelihood", None)

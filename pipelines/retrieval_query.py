@@ -110,6 +110,30 @@ def read_query(
     return found
 
 
+def with_words(query: Query, words: str) -> Query:
+    """A picture together with words.
+
+    Args:
+        query: The picture.
+        words: As they were given.
+
+    Raises:
+        UsageError: The query is no picture, or the words ask for nothing.
+    """
+    if query.picture is None:
+        raise UsageError("--words goes with a picture", f"this query is a {query.kind}")
+    return replace(query, text=words.strip(), terms=_asked(words.strip()))
+
+
+def _asked(text: str) -> Terms:
+    terms = read_terms(text)
+    if not terms.affirmed:
+        raise UsageError(
+            f"nothing is asked for in '{text[:60]}'", "say what shall be there, not only what not"
+        )
+    return terms
+
+
 def _of_file(
     query: str, taken_as: str | None, roi: Box | None, limits: Limits, series: str | None
 ) -> Query:
@@ -229,12 +253,7 @@ def _of_string(query: str, taken_as: str | None) -> Query:
     if smiles is not None:
         note = "the query was taken for a molecule; --as text asks for its letters"
         return Query(query, "molecule", None, digest, content=smiles, notes=(note,))
-    terms = read_terms(text)
-    if not terms.affirmed:
-        raise UsageError(
-            f"nothing is asked for in '{text[:60]}'", "say what shall be there, not only what not"
-        )
-    return Query(query, "text", None, digest, text=text, terms=terms)
+    return Query(query, "text", None, digest, text=text, terms=_asked(text))
 
 
 def _smiles(text: str) -> str | None:

@@ -15,12 +15,13 @@ from mmtool.pipelines.devices import set_threads
 from mmtool.pipelines.index_strings import space_of, string_encoders
 from mmtool.pipelines.neighbours import Nearest, Neighbours
 from mmtool.pipelines.retrieval_query import Query
-from mmtool.retrieval import KINDS, Encoded, JointEncoder, Kind, StringEncoder
+from mmtool.retrieval import KINDS, BothEncoder, Encoded, JointEncoder, Kind, Picture, StringEncoder
 
 PICTURES: tuple[Kind, ...] = ("image", "volume", "slide")
 WORDS = "bm25"
 COSINE = "cosine_"  # begins the names of searches by vectors
 DEPTH = 200  # hits of each search that are fused
+WORDS_SHARE = 0.5  # of words that are asked with a picture, against 1 of the picture
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,9 @@ class Searcher:
     def encode(self, query: Query) -> Encoded | None:
         """The query by the encoder of its kind, with its parts; None where no encoder takes it."""
         if query.picture is not None:
-            return self.joint.encode_pictures([query.picture])
+            if query.terms is None or "text" not in self.reader.spaces():
+                return self.joint.encode_pictures([query.picture])
+            return with_words(self.joint, query.picture, query.terms.positive)
         if query.kind == "text":
             if "text" not in self.reader.spaces():
                 return None
@@ -169,7 +172,7 @@ class Searcher:
         for space, vector in self._ways(query, encoded, wanted):
             ranking = self._by_vector(space, vector, allowed, wanted.depth)
             # Of a few pictures one is always the nearest to some words, be it far.
-            found.append(_above_zero(ranking) if query.terms is not None else ranking)
+            found.append(_above_zero(ranking) if query.kind == "text" else ranking)
         if not found:
             there = ", ".join(sorted(self.reader.spaces())) or "nothing"
             raise UsageError(
@@ -220,6 +223,18 @@ class Searcher:
         found, scores = self.neighbours.nearest(space, vector[:1], depth, allowed)
         pairs = zip(found[0].tolist(), scores[0].tolist(), strict=True)
         return Ranking(COSINE + space, {i: s for i, s in pairs if i})
+
+
+def with_words(joint: JointEncoder, picture: Picture, words: str) -> Encoded:
+    """A picture and words by one vector, by which their cosines are summed.
+
+    An encoder that makes one vector of both itself is left to.
+    """
+    if isinstance(joint, BothEncoder):
+        return joint.encode_both([picture], [words])
+    seen = joint.encode_pictures([picture])
+    both = seen.vectors + WORDS_SHARE * joint.encode_texts([words]).vectors
+    return replace(seen, vectors=both / np.linalg.norm(both, axis=1, keepdims=True))
 
 
 def _above_zero(ranking: Ranking) -> Ranking:

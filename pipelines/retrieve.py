@@ -19,7 +19,7 @@ from mmtool.io.writers.niivue_source import niivue_source
 from mmtool.pipelines.qdrant_neighbours import QdrantNeighbours
 from mmtool.pipelines.qdrant_place import QdrantPlace
 from mmtool.pipelines.retrieval_hits import Asking, answer, check_rerank
-from mmtool.pipelines.retrieval_query import AS, Query, parse_roi, read_query
+from mmtool.pipelines.retrieval_query import AS, Query, parse_roi, read_query, with_words
 from mmtool.pipelines.retrieval_rerank import RERANKERS
 from mmtool.pipelines.retrieval_search import Searcher, Wanted
 from mmtool.pipelines.samplesheet import BatchItem
@@ -27,7 +27,15 @@ from mmtool.pipelines.staging import home_of
 from mmtool.pipelines.task import ItemResult
 from mmtool.retrieval import KINDS, Answer
 
-COLUMNS = ("to", "filter", "k", "roi", "series", "as")  # that a row of a sample sheet may set
+COLUMNS = (
+    "to",
+    "filter",
+    "k",
+    "roi",
+    "series",
+    "as",
+    "words",
+)  # that a row of a sample sheet may set
 _BEST = 5  # hits that the summary names
 _MOST = 10_000
 
@@ -44,6 +52,7 @@ class RetrieveOptions:
         taken_as: What a query is, one of `AS`; found out when None.
         roi: Part of a picture, ``x,y,w,h``.
         series: Which series of a DICOM folder.
+        words: That are asked together with a picture.
         rerank: Name of a re-ranker.
         without_copies: See `Asking`.
         model: Encoder of pictures and words; that of the index when None.
@@ -61,6 +70,7 @@ class RetrieveOptions:
     taken_as: str | None = None
     roi: str | None = None
     series: str | None = None
+    words: str | None = None
     rerank: str | None = None
     without_copies: bool = False
     model: str | None = None
@@ -172,6 +182,7 @@ class RetrieveTask:
             ("filter", "condition"),
             ("roi", "roi"),
             ("series", "series"),
+            ("words", "words"),
         ):
             if item.params.get(column):
                 own[name] = item.params[column]
@@ -186,6 +197,8 @@ class RetrieveTask:
             given = item.words or str(item.inputs[0])
             roi = parse_roi(options.roi) if options.roi else None
             query = read_query(given, options.taken_as, roi, self.limits, options.series)
+            if options.words is not None:
+                query = with_words(query, options.words)
             self._last = item, query
         return self._last[1]
 

@@ -16,7 +16,7 @@ from mmtool.models.encoders.fixed_side import FixedSide, FixedSize, features
 from mmtool.models.encoders.joint_input import InputSettings, fitted_shape, slabs
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize, Seen
 from mmtool.models.encoders.word_net import Read, WordNet, WordSize, words_of
-from mmtool.models.store import load_state, resolve_model
+from mmtool.models.store import ModelFiles, load_state, resolve_model
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture
 
 TASK = "retrieve"
@@ -62,7 +62,7 @@ class JointNet(nn.Module):
     def learned(self, pooled: Sequence[Tensor]) -> Tensor:
         """(B, towers x D) of what each tower pooled, (B, P)."""
         each = [t.pictures.vector(p) for t, p in zip(self.towers, pooled, strict=True)]
-        return _side_by_side(each)
+        return side_by_side(each)
 
     def picture_vector(self, seen: Tensor, pooled: Sequence[Tensor]) -> Tensor:
         """(1, dim) of one picture of S slabs.
@@ -75,26 +75,27 @@ class JointNet(nn.Module):
         return self.fixed.of_picture(self.learned([_over_slabs(p) for p in pooled]), components)
 
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Learned vectors (B, towers x D) of B texts, and parts of the first tower."""
+        """Learned vectors (B, towers x D) of B texts, and parts (B, T, towers x part_dim)."""
         numbers, groups = self.first.words.tokens(texts)
         device = self.first.scale.device
         read: list[Read] = [t.words(numbers.to(device), groups.to(device)) for t in self.towers]
-        return _side_by_side([r.vectors for r in read]), read[0].parts
+        return side_by_side([r.vectors for r in read]), side_by_side([r.parts for r in read])
 
     def text_vectors(self, texts: Sequence[str], learned: Tensor) -> Tensor:
         """(B, dim) of B texts, with what `read` makes of them."""
         return self.fixed.of_text(learned, self.first.words.bag(texts))
 
 
-def _side_by_side(vectors: Sequence[Tensor]) -> Tensor:
-    joined: Tensor = torch.cat(list(vectors), 1) / len(vectors) ** 0.5
+def side_by_side(vectors: Sequence[Tensor]) -> Tensor:
+    """(..., towers x D) of length 1, so that a product of two is the mean of the towers' own."""
+    joined: Tensor = torch.cat(list(vectors), -1) / len(vectors) ** 0.5
     return joined
 
 
 class OwnJointEncoder:
     """A `JointEncoder` that mmtool trained; attributes as there.
 
-    Parts are those of its first tower.
+    Parts are those of its towers side by side: all see the same patches and words.
 
     Attributes:
         calibration: Sorted similarities and shares of pairs of one case at each.
@@ -110,6 +111,11 @@ class OwnJointEncoder:
         self.calibration: Mapping[str, list[float]] = config.get("calibration", {})
         self.has_parts = bool(config.get("parts", False))
         self._net = net.eval()
+
+    @property
+    def net(self) -> JointNet:
+        """The network, in evaluation mode."""
+        return self._net
 
     @torch.inference_mode()
     def encode_pictures(self, pictures: Sequence[Picture]) -> Encoded:
@@ -137,7 +143,8 @@ class OwnJointEncoder:
         )
         if not self.has_parts:
             return Encoded(vectors.cpu().numpy())
-        parts = torch.split(torch.cat([s[0].parts for s in seen]).cpu(), counts)
+        every = [side_by_side([tower.parts for tower in s]) for s in seen]
+        parts = torch.split(torch.cat(every).cpu(), counts)
         side = self._net.first.pictures.side
         return Encoded(
             vectors.cpu().numpy(),
@@ -212,6 +219,8 @@ def load_joint_encoder(name: str, device: torch.device | str = "cpu") -> JointEn
         ModelError: None of that name, or its files are not whole.
     """
     files = resolve_model(TASK, name)
+    if "upon" in files.config:
+        return _upon(files, device)
     try:
         net = joint_net(files.config)
         state = load_state(files)
@@ -222,6 +231,16 @@ def load_joint_encoder(name: str, device: torch.device | str = "cpu") -> JointEn
         raise ModelError(f"{files.folder}: no encoder of this kind", "train it again") from error
     encoder = OwnJointEncoder(net.to(device), files.config, files.name, files.weights_sha256)
     return encoder
+
+
+def _upon(files: ModelFiles, device: torch.device | str) -> JointEncoder:
+    """What was trained upon another encoder, with that one."""
+    from mmtool.models.encoders.joint_upon import load_upon
+
+    below = load_joint_encoder(files.config["upon"]["name"], device)
+    if not isinstance(below, OwnJointEncoder):
+        raise ModelError(f"{files.folder}: upon no encoder of this kind", "train it again")
+    return load_upon(files, below, device)
 
 
 def joint_net(config: Mapping[str, Any]) -> JointNet:

@@ -189,10 +189,10 @@ def same_case(
         vectors: (gallery, dim).
     """
     scores = vectors[: len(held)] @ vectors.T
-    copies = _copies(held, gallery)
-    scores[copies] = -np.inf
+    copied = copies(held, gallery)
+    scores[copied] = -np.inf
     case = np.array([i.case for i in gallery])
-    same = (case[: len(held), None] == case[None]) & ~copies
+    same = (case[: len(held), None] == case[None]) & ~copied
     return recall_rows(scores, same, list(case[: len(held)]), "image to image of its case", seed)
 
 
@@ -202,7 +202,7 @@ def neighbours(
     """Share of the ten nearest images of other cases with the same label."""
     case = np.array([i.case for i in gallery])
     scores = vectors[: len(held)] @ vectors.T
-    scores[(case[: len(held), None] == case[None]) | _copies(held, gallery)] = -np.inf
+    scores[(case[: len(held), None] == case[None]) | copies(held, gallery)] = -np.inf
     nearest = np.argsort(-scores, axis=1, kind="stable")[:, :_TOP]
     rows = []
     for label, name in (("region", "region"), ("modality", "modality"), ("plane", "plane")):
@@ -214,7 +214,7 @@ def neighbours(
     return rows
 
 
-def _copies(held: Sequence[Shown], gallery: Sequence[Shown]) -> NDArray[np.bool_]:
+def copies(held: Sequence[Shown], gallery: Sequence[Shown]) -> NDArray[np.bool_]:
     """(held, gallery): the query itself, or a picture whose difference hash is nearly the same."""
     bits = np.array([[c == "1" for c in i.row["dhash"].ljust(64, "0")] for i in gallery], np.int16)
     apart = (bits[: len(held), None] != bits[None]).sum(2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +88,15 @@ class JointEncoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> Encoded:
         """Vectors of texts in the same space."""
+        ...
+
+
+@runtime_checkable
+class BothEncoder(Protocol):
+    """A `JointEncoder` that makes one vector of a picture and words together."""
+
+    def encode_both(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Encoded:
+        """Vectors of pictures, each with a text, in the same space."""
         ...
 
 

@@ -22,12 +22,13 @@ from mmtool.io.readers.picture import read_picture
 from mmtool.io.readers.picture_marks import dhash, thumbnail
 from mmtool.io.writers.hits import schema_text, write_hits_json, write_hits_tsv
 from mmtool.io.writers.hits_html import write_hits_html
+from mmtool.models.retrieval.regulators import Regulators, RegulatorSize
 from mmtool.pipelines import index_spaces
 from mmtool.pipelines.index import IndexRequest, run
 from mmtool.pipelines.index_spaces import Encoders
 from mmtool.pipelines.retrieval_fusion import fused_ids
 from mmtool.pipelines.retrieval_hits import answer
-from mmtool.pipelines.retrieval_query import read_query
+from mmtool.pipelines.retrieval_query import read_query, with_words
 from mmtool.pipelines.retrieval_search import Ranking, Searcher
 from mmtool.pipelines.retrieve import RetrieveOptions
 from mmtool.retrieval import Answer, Encoded, Hit, Item, Kind, Picture, Source
@@ -82,6 +83,8 @@ def new(k: int, path: Path, text: str = "", **facts: str) -> NewItem:
     picture = read_picture(path, Limits()) if path.suffix == ".png" else None
     words = toy.encode_texts([text])
     vectors, parts = ({"text": words.vectors[0]}, {}) if text else ({}, {})
+    if text:
+        parts["text"] = (words.parts[0], np.zeros((1, 4), np.float32))
     if picture is not None:
         seen = toy.encode_pictures([picture])
         vectors["picture"] = seen.vectors[0]
@@ -136,6 +139,8 @@ def ask(folder: Path, query: str, **options: object) -> Answer:
     roi = (0.0, 0.0, 0.5, 0.5) if chosen.roi else None
     with IndexReader(folder) as reader:
         read = read_query(query, chosen.taken_as, roi, Limits())
+        if chosen.words is not None:
+            read = with_words(read, chosen.words)
         return answer(Searcher(reader), read, chosen.asking())
 
 
@@ -220,6 +225,53 @@ def test_late_interaction_gives_a_region(folder: Path) -> None:
     assert "late" in found.hits[0].scores
     assert found.hits[0].region == (0.5, 0.0, 0.5, 1.0)  # the toy's second patch is of the liver
     assert ask(folder, "liver", to="image").hits[0].region is None
+
+
+@pytest.mark.usefixtures("toy")
+def test_regulators_are_asked_of_the_encoder(folder: Path) -> None:
+    with pytest.raises(ModelError, match="'toy' has no regulators"):
+        ask(folder, "liver", rerank="rcar", to="image")
+
+
+@pytest.mark.usefixtures("toy")
+def test_regulators_compare_words_with_pictures(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regulators = Regulators(RegulatorSize(4, 4, 4, 0, 0))
+    monkeypatch.setattr(Toy, "regulators", regulators, raising=False)
+    found = ask(folder, "liver", rerank="rcar", to="image")
+    assert found.hits[0].region == (0.5, 0.0, 0.5, 1.0)
+    assert all(0 < hit.scores["late"] <= 1.0001 for hit in found.hits)
+    film = str(folder.parent / "brain.png")
+    asked = ask(folder, film, rerank="rcar", to="text")
+    assert any("late" in hit.scores for hit in asked.hits)
+    assert all(hit.region is None for hit in asked.hits)
+    with pytest.raises(UsageError, match="it compares words with pictures"):
+        ask(folder, film, rerank="rcar")
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_picture_with_words(folder: Path) -> None:
+    film = str(folder.parent / "lung.png")
+    alone = {h.item.id: h.scores["cosine_picture"] for h in ask(folder, film).hits}
+    both = ask(folder, film, words="brain")
+    assert both.kind == "image"
+    assert both.asked == ("brain",)
+    assert both.searches == ("bm25", "cosine_picture")
+    assert both.hits[0].copy == "same bytes"
+    assert all(hit.similarity is None for hit in both.hits)  # calibrated on pictures alone
+    said = {h.item.id: h.scores["cosine_picture"] for h in both.hits}
+    gains = {i: said[i] - alone[i] for i in said}
+    names_of = {h.item.id: h.item.source.key for h in both.hits}
+    assert names_of[max(gains, key=lambda i: gains[i])] == "brain.png"
+
+
+@pytest.mark.usefixtures("toy")
+def test_words_go_with_a_picture(folder: Path) -> None:
+    with pytest.raises(UsageError, match="--words goes with a picture"):
+        ask(folder, "lung", words="brain")
+    with pytest.raises(UsageError, match="nothing is asked for"):
+        ask(folder, str(folder.parent / "lung.png"), words="no effusion")
 
 
 @pytest.mark.usefixtures("toy")

@@ -1,11 +1,9 @@
-import csv
 import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from PIL import Image
 
 from mmtool.errors import InputError
 from mmtool.models.card import check_card
@@ -17,50 +15,20 @@ from mmtool.pipelines.training.retrieve_data import shown_images
 from mmtool.pipelines.training.retrieve_fit import FitOptions
 from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
 
-COLUMNS = "image case_id split type modality plane location location_category dhash caption".split()
-KINDS = (
-    ("CT", "CT - noncontrast", "Axial", "Chest, Pulmonary", "Thorax"),
-    ("MR", "MR - T2 weighted", "Sagittal", "Brain and Neuro", "Head"),
-)
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Bars along or across, of 40 cases with two images each, and one drawing."""
-    folder = tmp_path / "data" / "medpix2"
-    (folder / "images").mkdir(parents=True)
-    draw = np.random.default_rng(0)
-    rows = []
-    for k in range(80):
-        kind = KINDS[k // 2 % 2]
-        pixels = draw.integers(0, 60, (72, 64), dtype=np.uint8)
-        bars = pixels[8:-8].T if kind[0] == "CT" else pixels[8:-8]
-        bars[::6] = 220
-        name = f"{k}.png"
-        Image.fromarray(pixels).save(folder / "images" / name)
-        hashed = "".join(str(b) for b in draw.integers(0, 2, 64))
-        split = "dev" if k >= 60 else "train"
-        caption = f"case {k // 2} with a finding"
-        rows.append((name, f"c{k // 2}", split, *kind, hashed, caption))
-    rows.append(("x.png", "x", "train", "CT", "Drawing", "Axial", "", "Head", "", "drawn"))
-    with (folder / "images.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    return tmp_path / "data"
-
-
-def test_drawings_are_left_out(data: Path) -> None:
-    assert len(shown_images(data, "train")) == 60
+def test_drawings_are_left_out(captioned: Path) -> None:
+    assert len(shown_images(captioned, "train")) == 60
     with pytest.raises(InputError, match="no images of the part 'none'"):
-        shown_images(data, "none")
+        shown_images(captioned, "none")
 
 
 def test_training_goes_on_from_its_checkpoint_and_can_be_measured(
-    data: Path, tmp_path: Path
+    captioned: Path, tmp_path: Path
 ) -> None:
     def trained(out: str, epochs: int) -> tuple[Path, list[str]]:
         told: list[str] = []
         fit = FitOptions(epochs=epochs, batch=16)
-        options = RetrieveTraining(data, tmp_path / out, fit, towers=2)
+        options = RetrieveTraining(captioned, tmp_path / out, fit, towers=2)
         return train_retrieve(options, told.append), told
 
     folder, first = trained("one", 2)
@@ -70,17 +38,17 @@ def test_training_goes_on_from_its_checkpoint_and_can_be_measured(
     assert (folder / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
     encoder = load_joint_encoder(str(folder))
     assert encoder.kinds == {"image", "volume", "slide", "text"}
-    found = evaluate_retrieve(data, str(folder), with_stress=False)
+    found = evaluate_retrieve(captioned, str(folder), with_stress=False)
     values = {row.measure: row for row in found.rows}
     assert 0 <= values["probe accuracy, CT or MR"].low <= 1
     assert all(row.low <= row.value <= row.high for row in found.rows)
 
 
-def test_pre_training_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
+def test_pre_training_goes_on_from_its_checkpoint(captioned: Path, tmp_path: Path) -> None:
     def trained(out: str, epochs: int) -> tuple[bytes, list[str]]:
         told: list[str] = []
         options = RetrieveTraining(
-            data,
+            captioned,
             tmp_path / out,
             FitOptions(epochs=1, batch=16),
             towers=1,

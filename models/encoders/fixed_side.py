@@ -128,8 +128,8 @@ class FixedSide(nn.Module):
     def dim(self) -> int:
         """Numbers of a vector beside those that are learned; parts of share 0 have none."""
         components, topics = self.bridge.shape
-        counts = (self.shares[1:] > 0).tolist()
-        return topics * counts[0] + components * counts[1]
+        told, there = (float(share) > 0 for share in self.shares[1:])
+        return topics * told + components * there
 
     def _joined(self, *parts: Tensor) -> Tensor:
         weighed = [p * s.sqrt() for p, s in zip(parts, self.shares, strict=True) if s > 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,37 +11,51 @@ import typer
 from mmtool.cli import options as shared
 
 
+class RetrieveRecipe(StrEnum):
+    """What can be trained."""
+
+    pictures = "pictures"
+    molecules = "molecules"
+
+
 def train_retrieve(
     data: Annotated[
         Path,
         typer.Option(
             metavar="DIR",
             help="Folder with medpix2 (images.csv, images, cases.jsonl) and, where they are "
-            "there, covid_cxr, openi_reports and roco_captions.",
+            "there, covid_cxr, openi_reports and roco_captions; of molecules: with chebi20.",
         ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Checkpoint, cache and model.")
     ],
+    recipe: Annotated[
+        RetrieveRecipe,
+        typer.Option(help="Pictures with words, or molecules with their descriptions."),
+    ] = RetrieveRecipe.pictures,
     epochs: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="Passes over the images; with --start and 0 only what is fitted is fitted anew.",
+            help="Passes over the data; 0: what is fitted in closed form alone (pictures: with "
+            "--start).  [default: 100; molecules: 3]",
         ),
-    ] = 100,
+    ] = None,
     towers: Annotated[
-        int, typer.Option(min=1, help="Networks side by side, each from the next seed.")
+        int, typer.Option(min=1, help="pictures: networks side by side, each from the next seed.")
     ] = 3,
     start: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="Model whose weights training starts from."),
+        typer.Option(
+            metavar="NAME|DIR", help="pictures: model whose weights training starts from."
+        ),
     ] = None,
     pretrain: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Passes over the images alone, before: masked autoencoder and self-distillation.",
+            help="pictures: passes over the images alone, before: masked autoencoder and self-distillation.",
         ),
     ] = 0,
     volumes: Annotated[
@@ -60,37 +75,45 @@ def train_retrieve(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Train the encoder of pictures and words that 'index' and 'retrieve' use.
+    """Train an encoder of 'index' and 'retrieve': pictures and words, or molecules and words.
 
     Example: mmtool train retrieve --data vision_language -o runs/retrieve
 
-    Every 12th case is left out, to calibrate similarity on. A run that was stopped goes on from
-    its checkpoint.
+    pictures: every 12th case is left out, to calibrate similarity on. molecules: from all pairs of
+    chebi20; figures of folds come from benchmarks/retrieve_molecules.py. A run that was stopped
+    goes on from its checkpoint.
     """
     del debug
     from mmtool.pipelines.devices import choose_device, set_threads
-    from mmtool.pipelines.training.retrieve import RetrieveTraining
-    from mmtool.pipelines.training.retrieve import train_retrieve as train
-    from mmtool.pipelines.training.retrieve_fit import FitOptions
-    from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
 
     set_threads(threads)
     if not resume:
         for checkpoint in output.glob("checkpoint-*.pt"):
             checkpoint.unlink()
+    if recipe is RetrieveRecipe.molecules:
+        from mmtool.pipelines.training.molecules import MoleculesTraining, train_molecules
+        from mmtool.pipelines.training.molecules_fit import MoleculeFit
+
+        fit = MoleculeFit(seed=seed) if epochs is None else MoleculeFit(epochs, seed)
+        typer.echo(str(train_molecules(MoleculesTraining(data, output, fit), tell)))
+        return
+    from mmtool.pipelines.training.retrieve import RetrieveTraining
+    from mmtool.pipelines.training.retrieve import train_retrieve as train
+    from mmtool.pipelines.training.retrieve_fit import FitOptions
+    from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
+
     options = RetrieveTraining(
         data=data,
         out=output,
-        fit=FitOptions(epochs=epochs, seed=seed),
+        fit=FitOptions(epochs=100 if epochs is None else epochs, seed=seed),
         towers=towers,
         start=start,
         pretrain=PretrainOptions(epochs=pretrain, seed=seed),
         volumes=tuple(volumes or ()),
         device=choose_device(device),
     )
-
-    def tell(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
-
     typer.echo(str(train(options, tell)))

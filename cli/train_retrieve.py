@@ -17,6 +17,7 @@ class RetrieveRecipe(StrEnum):
     joint = "joint"
     rcar = "rcar"
     prompts = "prompts"
+    molecules = "molecules"
 
 
 def train_retrieve(
@@ -25,7 +26,7 @@ def train_retrieve(
         typer.Option(
             metavar="DIR",
             help="Folder with medpix2 (images.csv, images, cases.jsonl) and, where they are "
-            "there, covid_cxr, openi_reports and roco_captions.",
+            "there, covid_cxr, openi_reports and roco_captions; of molecules: with chebi20.",
         ),
     ],
     output: Annotated[
@@ -34,16 +35,17 @@ def train_retrieve(
     recipe: Annotated[
         RetrieveRecipe,
         typer.Option(
-            help="joint: the encoder; upon a frozen one (--start): rcar, regulators of late "
-            "interaction, or prompts, one vector for a picture, words or both."
+            help="joint: the encoder of pictures and words; upon a frozen one (--start): rcar, "
+            "regulators of late interaction, or prompts, one vector for a picture, words or both; "
+            "molecules: molecules with their descriptions."
         ),
     ] = RetrieveRecipe.joint,
     epochs: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Passes over the images; each recipe has its own default. joint, with --start and "
-            "0: only what is fitted is fitted anew.",
+            help="Passes over the data; each recipe has its own default. 0: what is fitted in "
+            "closed form alone (joint: with --start).",
         ),
     ] = None,
     towers: Annotated[
@@ -53,22 +55,23 @@ def train_retrieve(
         str | None,
         typer.Option(
             metavar="NAME|DIR",
-            help="Model whose weights training starts from, or that stays frozen.",
+            help="Model whose weights training starts from (joint), or that stays frozen.",
         ),
     ] = None,
     pretrain: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Passes over the images alone, before: masked autoencoder and self-distillation.",
+            help="joint: passes over the images alone, before: masked autoencoder and "
+            "self-distillation.",
         ),
     ] = 0,
     volumes: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="NIfTI volumes to pre-train on too; files named label, mask, seg or gtv are "
-            "passed over. May be given several times.",
+            help="joint: NIfTI volumes to pre-train on too; files named label, mask, seg or gtv "
+            "are passed over. May be given several times.",
         ),
     ] = None,
     resume: Annotated[
@@ -80,25 +83,38 @@ def train_retrieve(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Train the encoder of pictures and words that 'index' and 'retrieve' use.
+    """Train an encoder of 'index' and 'retrieve': pictures and words, or molecules and words.
 
     Example: mmtool train retrieve --data vision_language -o runs/retrieve
 
-    Every 12th case is left out, to calibrate similarity on and to choose by. rcar and prompts keep
-    what the frozen towers make of images and texts in files of the output folder. A run that was
-    stopped goes on from its checkpoint.
+    joint, rcar, prompts: every 12th case is left out, to calibrate similarity on and to choose by.
+    rcar and prompts keep what the frozen towers make of images and texts in files of the output
+    folder. molecules: from all pairs of chebi20; figures of folds come from
+    benchmarks/retrieve_molecules.py. A run that was stopped goes on from its checkpoint.
     """
     del debug
     from mmtool.pipelines.devices import choose_device, set_threads
-    from mmtool.pipelines.training.retrieve import RetrieveTraining
-    from mmtool.pipelines.training.retrieve_fit import FitOptions
-    from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
-    from mmtool.pipelines.training.retrieve_recipes import RECIPES
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
 
     set_threads(threads)
     if not resume:
         for checkpoint in output.glob("checkpoint-*.pt"):
             checkpoint.unlink()
+    if recipe is RetrieveRecipe.molecules:
+        from mmtool.pipelines.training.molecules import MoleculesTraining, train_molecules
+        from mmtool.pipelines.training.molecules_fit import MoleculeFit
+
+        fit = MoleculeFit(seed=seed) if epochs is None else MoleculeFit(epochs, seed)
+        typer.echo(str(train_molecules(MoleculesTraining(data, output, fit), tell)))
+        return
+    from mmtool.pipelines.training.retrieve import RetrieveTraining
+    from mmtool.pipelines.training.retrieve_fit import FitOptions
+    from mmtool.pipelines.training.retrieve_pretrain import PretrainOptions
+    from mmtool.pipelines.training.retrieve_recipes import RECIPES
+
     chosen = RECIPES[recipe.value]
     options = RetrieveTraining(
         data=data,
@@ -110,9 +126,4 @@ def train_retrieve(
         volumes=tuple(volumes or ()),
         device=choose_device(device),
     )
-
-    def tell(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
-
     typer.echo(str(chosen.train(options, tell)))

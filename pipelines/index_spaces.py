@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from mmtool.io.index import Space
 from mmtool.models.encoders.histogram_gradients import HistogramGradients
 from mmtool.models.encoders.joint import load_joint_encoder
+from mmtool.models.encoders.molecule_text import NAME as MOLECULE_TEXT_MODEL
+from mmtool.models.encoders.molecule_text import MoleculeText, load_molecule_text
 from mmtool.models.encoders.open_clip import OpenClip, is_open_clip
 from mmtool.models.encoders.two_towers import TwoTowers, is_two_towers
 from mmtool.models.store import list_models
@@ -21,6 +23,8 @@ from mmtool.pipelines.index_strings import space_of, string_encoders
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture, StringEncoder
 
 PICTURE, TEXT = "picture", "text"  # both by the joint encoder; strings have spaces of their kind
+# Molecules, and the texts that belong to them, by what was learned of molecules and descriptions.
+MOLECULE_WORDS, MOLECULE_TEXT = "molecule_words", "molecule_text"
 _FEW_PIXELS = 1 << 24  # of pictures that are encoded together
 _TEXTS = 64
 
@@ -56,10 +60,12 @@ class Encoders:
     Attributes:
         joint: Of pictures and, if it can, words.
         strings: Of molecules and proteins.
+        molecules: Of molecules and words in one space, or None.
     """
 
     joint: JointEncoder
     strings: Mapping[Kind, StringEncoder] = field(default_factory=dict)
+    molecules: StringEncoder | None = None
 
     @property
     def reads_text(self) -> bool:
@@ -71,12 +77,16 @@ class Encoders:
         found = [space_of(PICTURE, self.joint)]
         if self.reads_text:
             found.append(space_of(TEXT, self.joint))
-        return found + [space_of(kind, encoder) for kind, encoder in self.strings.items()]
+        found += [space_of(kind, encoder) for kind, encoder in self.strings.items()]
+        if self.molecules is not None:
+            found += [space_of(n, self.molecules) for n in (MOLECULE_WORDS, MOLECULE_TEXT)]
+        return found
 
 
 def default_model() -> str:
     """Encoder that is used when none is named."""
-    shipped = [entry.name for entry in list_models("retrieve")]
+    others = {MOLECULE_TEXT_MODEL}
+    shipped = [e.name for e in list_models("retrieve") if e.name not in others]
     return shipped[0] if shipped else HistogramGradients.name
 
 
@@ -92,16 +102,26 @@ def load_encoders(model: str | None, device: str) -> Encoders:
         ModelError: No such encoder, or it is broken.
     """
     name = model or default_model()
-    strings = string_encoders()
+    strings, molecules = string_encoders(), molecule_words()
     if name == HistogramGradients.name:
-        return Encoders(HistogramGradients(), strings)
+        return Encoders(HistogramGradients(), strings, molecules)
     where = choose_device(device)
     folder = Path(name)
     if folder.is_dir() and is_two_towers(folder):
-        return Encoders(TwoTowers(folder, where), strings)
+        return Encoders(TwoTowers(folder, where), strings, molecules)
     if folder.is_dir() and is_open_clip(folder):
-        return Encoders(OpenClip(folder, where), strings)
-    return Encoders(load_joint_encoder(name, where), strings)
+        return Encoders(OpenClip(folder, where), strings, molecules)
+    return Encoders(load_joint_encoder(name, where), strings, molecules)
+
+
+def molecule_words(name: str = MOLECULE_TEXT_MODEL) -> MoleculeText | None:
+    """The encoder of molecules and words; None where none of that name is there.
+
+    Raises:
+        ModelError: It is broken.
+    """
+    there = any(entry.name == name for entry in list_models("retrieve"))
+    return load_molecule_text(name) if there else None
 
 
 Vectors = dict[str, NDArray[np.float32]]
@@ -124,7 +144,22 @@ def encode(encoders: Encoders, items: Sequence[Ready]) -> list[tuple[Vectors, Pa
         some = [k for k, i in enumerate(items) if i.kind == kind]
         if some:
             _put(out, some, kind, encoder.encode([items[k].content for k in some]))
+    _put_molecules(out, encoders.molecules, items)
     return out
+
+
+def _put_molecules(
+    out: list[tuple[Vectors, Parts]], encoder: StringEncoder | None, items: Sequence[Ready]
+) -> None:
+    """Vectors of molecules, and of the texts that they have, in the space of both."""
+    some = [k for k, i in enumerate(items) if i.kind == "molecule"]
+    if encoder is None or not some:
+        return
+    _put(out, some, MOLECULE_WORDS, encoder.encode([items[k].content for k in some]))
+    worded = [k for k in some if items[k].text.strip()]
+    if worded:
+        found = encoder.encode_texts([items[k].text for k in worded])
+        _put(out, worded, MOLECULE_TEXT, found)
 
 
 def _by_pixels(items: Sequence[Ready], chosen: Sequence[int]) -> list[list[int]]:

@@ -20,6 +20,7 @@ from mmtool.retrieval import KINDS, BothEncoder, Encoded, JointEncoder, Kind, Pi
 PICTURES: tuple[Kind, ...] = ("image", "volume", "slide")
 WORDS = "bm25"
 COSINE = "cosine_"  # begins the names of searches by vectors
+MOLECULE_WORDS, MOLECULE_TEXT = "molecule_words", "molecule_text"  # as `index_spaces` fills them
 DEPTH = 200  # hits of each search that are fused
 WORDS_SHARE = 0.5  # of words that are asked with a picture, against 1 of the picture
 
@@ -144,6 +145,29 @@ class Searcher:
             _check_same(spaces[kind], space_of(kind, encoder))
         return found
 
+    @cached_property
+    def molecules(self) -> StringEncoder | None:
+        """The index's encoder of molecules and words; None where it has none.
+
+        Raises:
+            ModelError: It is absent, or another than that of the index.
+        """
+        there = self.reader.spaces().get(MOLECULE_WORDS)
+        if there is None:
+            return None
+        from mmtool.pipelines.index_spaces import molecule_words  # brings torch
+
+        encoder = molecule_words(there.encoder)
+        if encoder is None:
+            raise ModelError(
+                f"the index's encoder '{there.encoder}' of molecules and words is not found here",
+                "put its folder under MMTOOL_MODELS, or build the index anew: "
+                "mmtool index --rebuild",
+            )
+        _check_same(there, space_of(MOLECULE_WORDS, encoder))
+        set_threads(self._threads)
+        return encoder
+
     def encode(self, query: Query) -> Encoded | None:
         """The query by the encoder of its kind, with its parts; None where no encoder takes it."""
         if query.picture is not None:
@@ -197,6 +221,28 @@ class Searcher:
             yield query.kind, encoded.vectors
         if query.terms is not None:
             yield from self._strings_by_words(query.terms.positive, kinds)
+        yield from self._molecules_and_words(query, wanted)
+
+    def _molecules_and_words(
+        self, query: Query, wanted: Wanted
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """From words to molecules, or from a molecule to the texts that molecules have.
+
+        Some molecule is always the nearest to any words, so among items of other kinds molecules
+        are looked for by learned vectors only where they are asked for.
+        """
+        if MOLECULE_WORDS not in self.reader.spaces():
+            return
+        alone = wanted.to is None and set(self.reader.manifest["kinds"]) == {"molecule"}
+        by_words = query.terms is not None and (wanted.to == "molecule" or alone)
+        by_molecule = bool(query.content) and query.kind == "molecule" and wanted.to == "text"
+        encoder = self.molecules if by_words or by_molecule else None
+        if encoder is None:
+            return
+        if query.terms is not None:
+            yield MOLECULE_WORDS, encoder.encode_texts([query.terms.positive]).vectors
+        else:
+            yield MOLECULE_TEXT, encoder.encode([query.content]).vectors
 
     def _strings_by_words(
         self, words: str, kinds: Sequence[Kind]

@@ -57,6 +57,15 @@ def fragments(smiles: str) -> NDArray[np.uint32]:
     Raises:
         InputError: It can't be read.
     """
+    return np.array(sorted(fragment_counts(smiles)), np.uint32)
+
+
+def fragment_counts(smiles: str) -> dict[int, int]:
+    """How often each fragment of a molecule comes, by its hash.
+
+    Raises:
+        InputError: It can't be read.
+    """
     from rdkit import Chem, RDLogger
     from rdkit.Chem import rdFingerprintGenerator
 
@@ -65,8 +74,7 @@ def fragments(smiles: str) -> NDArray[np.uint32]:
     if molecule is None or not molecule.GetNumAtoms():
         raise InputError("a SMILES that can't be read", "is it another column?")
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=_RADIUS)
-    found = generator.GetSparseCountFingerprint(molecule).GetNonzeroElements()
-    return np.array(sorted(found), np.uint32)
+    return dict(generator.GetSparseCountFingerprint(molecule).GetNonzeroElements())
 
 
 def hashed(hashes: NDArray[np.uint32]) -> NDArray[np.float32]:

@@ -125,14 +125,14 @@ def fit_report_model(
         seed: Of the folds and draws.
         tell: Progress.
     """
-    folds = _folds(joined(rows.groups, rows.vectors), seed)
+    folds = folds_drawn(joined(rows.groups, rows.vectors), seed)
     known = np.flatnonzero(rows.labels[INSIDE] == KNOWN)
     kernel = Kernel.of(rows.vectors[known])
     features = kernel(rows.vectors)
     heads: dict[str, Head] = {}
     outside: dict[str, tuple[NDArray[np.int64], Opinion]] = {}
     for question in (*GATE, INSIDE):
-        head, there, held = _fitted(question, rows, features, folds, votes=question != INSIDE)
+        head, there, held = fitted(question, rows, features, folds, votes=question != INSIDE)
         heads[question], outside[question] = head, (there, held)
         tell(f"{question}: {len(there)} images, {len(head.classes)} classes, "
              f"{_right(rows, question, head, there, held):.3f} right on folds")  # fmt: skip
@@ -181,7 +181,7 @@ def joined(groups: NDArray[np.int64], vectors: Vectors) -> NDArray[np.int64]:
     return found
 
 
-def _folds(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def folds_drawn(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """(N,) fold of each image; the images of a case are in one."""
     names = np.unique(groups)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -195,7 +195,7 @@ def _numbers(labels: NDArray[np.str_], classes: Sequence[str]) -> NDArray[np.int
     return np.array([place.get(str(x), -1) for x in labels], np.int64)
 
 
-def _fitted(
+def fitted(
     question: str, rows: Rows, features: Vectors, folds: NDArray[np.int64], *, votes: bool
 ) -> tuple[Head, NDArray[np.int64], Opinion]:
     """A head, the images that know its answer, and the opinion on each by the other folds."""
@@ -272,7 +272,7 @@ def _finding(
     good by chance.
     """
     labels = rows.labels[name]
-    head, there, held = _fitted(name, rows, features, folds, votes=True)
+    head, there, held = fitted(name, rows, features, folds, votes=True)
     truth = labels[there] == "present"
     modality, region = (rows.labels[q][there].tolist() for q in ("modality", "region"))
     kinds = np.array([f"{m}|{r}" for m, r in zip(modality, region, strict=True)])

@@ -49,7 +49,7 @@ lint: $(STAMPS)/lint
 	$(BIN)/ruff format --check .
 	cd tests && "$(abspath $(BIN))/mypy" --config-file ../pyproject.toml -p mmtool
 	$(BIN)/lint-imports
-	$(BIN)/codespell README.md CHANGELOG.md Makefile cli pipelines io models src tests docs examples benchmarks --skip '*.safetensors,*.json' -L ot,modle,mater,infarction,infarctions,blosum,cna,seh,caf
+	$(BIN)/codespell README.md CHANGELOG.md Makefile cli pipelines io models src tests docs examples benchmarks --skip '*.safetensors,*.json' -L ot,modle,mater,infarction,infarctions,blosum,cna,seh,caf,ane,ine
 	$(BIN)/python docs/generate_cli.py --check
 
 docs: $(STAMPS)/base

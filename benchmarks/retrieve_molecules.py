@@ -47,7 +47,7 @@ RELATED = re.compile(
     r"consisting of|functional parent|that is |substituted|replaced|carrying"
 )
 NAME = re.compile(
-    r"\d.*-|-\d|\(\d|[a-z]{2}yl\b|oxy|amino|azol|(?:ate|ane|ene|ine|one|ol)\b|oside|oyl|acid|hydr|"
+    r"\d.*-|-\d|\(\d|[a-z]{2}yl\b|oxy|amino|azol|(?:ate|[aei]ne|one|ol)\b|oside|oyl|acid|hydr|"
     r"meth|phosph|sulf|chlor|bromo|fluor|keto|glyc",
     re.I,
 )
@@ -214,8 +214,8 @@ def write_card(folder: Path, rows: list[dict[str, Any]], folds: int) -> None:
         {
             "name": f"{r['measure']}, {r['direction']}",
             **{key: r[key] for key in ("value", "low", "high", "n")},
-            "set": f"{folds} of five folds, galleries of {r['n'] // folds}; mean of {SEEDS} seeds, "
-            f"sd {r['sd of seeds']}",
+            "set": f"{folds} of {FOLDS} folds, galleries of {r['n'] // folds}; "
+            f"mean of {SEEDS} seeds, sd {r['sd of seeds']}",
             "baseline": {
                 "name": "ridge from fragments to TF-IDF",
                 "value": floors[r["direction"], r["measure"]],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 
 from mmtool.facts import spelled
-from mmtool.pipelines.retrieval_search import COSINE, Ranking
+from mmtool.pipelines.retrieval_search import COSINE, MOLECULE_WORDS, WORDS, Ranking
 from mmtool.pipelines.retrieval_terms import Terms, affirms, told
 from mmtool.retrieval import Item
 
@@ -107,6 +107,8 @@ def _read(found: Fused, terms: Terms) -> Fused:
     text = found.item.source.text
     said, denied = told(text, terms.affirmed)
     share = len(said) / max(1, len(terms.affirmed))
+    if COSINE + MOLECULE_WORDS in found.scores and WORDS not in found.scores:
+        share = 0.0  # a molecule that has words, but not all that are asked for
     return replace(
         found,
         score=found.score + _SAID * share - _DIFFERS * min(1, len(denied)),

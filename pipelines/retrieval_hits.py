@@ -184,7 +184,8 @@ def _told(
     manifest = searcher.reader.manifest
     terms = query.terms
     notes = [*query.notes, *searcher.neighbours.notes]
-    if terms is not None and "text" not in searcher.reader.spaces():
+    by_vectors = any(r.name.startswith(COSINE) for r in rankings)
+    if terms is not None and not by_vectors and "text" not in searcher.reader.spaces():
         notes.append("the index's encoder reads no words: found by the words of the items alone")
     return Answer(
         query=query.path.name if query.path is not None else query.shown,

@@ -190,10 +190,14 @@ class Searcher:
         """
         found: list[Ranking] = []
         condition = wanted.whole(query.kind)
+        ways = list(self._ways(query, encoded, wanted))
         if query.terms is not None:
-            found.append(self._by_words(query, wanted, condition))
+            by_words = self._by_words(query, wanted, condition)
+            if any(space == MOLECULE_WORDS for space, _ in ways):
+                by_words = _all_of(by_words, len(query.terms.affirmed))
+            found.append(by_words)
         allowed = None if condition is None else self.reader.select(condition)
-        for space, vector in self._ways(query, encoded, wanted):
+        for space, vector in ways:
             ranking = self._by_vector(space, vector, allowed, wanted.depth)
             # Of a few pictures one is always the nearest to some words, be it far.
             found.append(_above_zero(ranking) if query.kind == "text" else ranking)
@@ -234,14 +238,14 @@ class Searcher:
         if MOLECULE_WORDS not in self.reader.spaces():
             return
         alone = wanted.to is None and set(self.reader.manifest["kinds"]) == {"molecule"}
-        by_words = query.terms is not None and (wanted.to == "molecule" or alone)
+        by_words = query.kind == "text" and (wanted.to == "molecule" or alone)
         by_molecule = bool(query.content) and query.kind == "molecule" and wanted.to == "text"
         encoder = self.molecules if by_words or by_molecule else None
         if encoder is None:
             return
-        if query.terms is not None:
+        if by_words and query.terms is not None:
             yield MOLECULE_WORDS, encoder.encode_texts([query.terms.positive]).vectors
-        else:
+        elif by_molecule:
             yield MOLECULE_TEXT, encoder.encode([query.content]).vectors
 
     def _strings_by_words(
@@ -281,6 +285,16 @@ def with_words(joint: JointEncoder, picture: Picture, words: str) -> Encoded:
     seen = joint.encode_pictures([picture])
     both = seen.vectors + WORDS_SHARE * joint.encode_texts([words]).vectors
     return replace(seen, vectors=both / np.linalg.norm(both, axis=1, keepdims=True))
+
+
+def _all_of(ranking: Ranking, words: int) -> Ranking:
+    """Only what holds all words asked for, as a name does.
+
+    Of molecules some have texts and some have none, and one word that many texts hold ("acid")
+    would set each of the former before the molecule that is meant.
+    """
+    held = {i: s for i, s in ranking.scores.items() if len(ranking.matched.get(i, ())) >= words}
+    return replace(ranking, scores=held)
 
 
 def _above_zero(ranking: Ranking) -> Ranking:

@@ -13,7 +13,10 @@ from mmtool.retrieval import FACTS, Answer, Hit
 
 SCHEMA = "mmtool-hits"
 VERSION = 1
-_SCORES = ("cosine_picture", "cosine_text", "cosine_molecule", "cosine_protein")
+_SCORES = (
+    *("cosine_picture", "cosine_text", "cosine_molecule", "cosine_protein"),
+    *("cosine_molecule_words", "cosine_molecule_text"),
+)
 _SHARED = ("bm25", "tanimoto", "alignment", "identity", "late")
 COLUMNS = (
     *("rank", "id", "kind", "key", "path", "score", "similarity", "cosine"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,9 @@ def train_molecules(options: MoleculesTraining, tell: Tell) -> Path:
     """
     begun = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
+    if not options.fit.epochs:  # a graph side that learned nothing would only disturb
+        bare = replace(options.fit.size, layers=0)
+        options = replace(options, fit=replace(options.fit, size=bare))
     read = molecule_texts(options.data)
     tell(f"{len(read.texts)} molecules with descriptions, {read.unread} rows unread")
     metrics = _held_out(read, options.fit, tell)

@@ -156,3 +156,35 @@ def test_volumes_get_a_page_if_asked(mmtool, tmp_path: Path) -> None:
     assert (tmp_path / "out/volumes.html").stat().st_size < 3_000_000
     outputs = json.loads((tmp_path / "out/run.json").read_text())["outputs"]
     assert "volumes.html" in {file["path"] for file in outputs}
+
+
+def test_molecules_by_words(mmtool, tmp_path: Path) -> None:
+    (tmp_path / "drugs.csv").write_text(
+        "smiles,description\n"
+        "CCCCCC1OC1CCCCCCCCC(O)C(=O)O,\n"
+        "CCCCCCCCCCCC(=O)O,A saturated fatty acid.\n"
+        "c1ccc2ccccc2c1,\n"
+        "NCC(=O)O,The simplest amino acid.\n"
+        "C1CC,A ring that is never closed.\n"
+    )
+    done = mmtool("index", "drugs.csv", "-o", "x.mmidx", "--model", "hog", cwd=tmp_path)
+    assert done.returncode == 6, done.stderr
+    with (tmp_path / "x.mmidx/failures.tsv").open(newline="") as file:
+        failed = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["reason"] for row in failed] == ["a SMILES that can't be read"]
+    words = ("retrieve", "a hydroxy fatty acid with an epoxide", "--index", "x.mmidx")
+    done = mmtool(*words, "--to", "molecule", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "out")
+    assert found[0]["key"].endswith("drugs.csv#2")
+    assert float(found[0]["cosine"]) > 0.5
+    assert "reads no words" not in done.stderr
+    done = mmtool(
+        *("retrieve", "NC(C)C(=O)O", "--index", "x.mmidx", "--to", "text", "-o", "texts"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {hit["text"] for hit in rows(tmp_path / "texts")} == {
+        "A saturated fatty acid.",
+        "The simplest amino acid.",
+    }

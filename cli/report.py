@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from mmtool.pipelines.report_reader import FolderReader
 
 _ASKED = "What is asked"
+
+
+class TokenReduction(StrEnum):
+    """Which visual tokens an outside model keeps."""
+
+    evit = "evit"
+    vtc_cls = "vtc-cls"
+    mmtok = "mmtok"
 
 
 def as_one_study(items: list[BatchItem]) -> list[BatchItem]:
@@ -95,11 +104,19 @@ def report(
         typer.Option(
             metavar="SHARE",
             help="Give the model of --reader only this share of its visual tokens (above 0, below "
-            "1), those that matter most to its encoder, and the others as one; --self-test tells "
-            "what that costs.",
+            "1); --self-test tells what that costs.",
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    token_reduction: Annotated[
+        TokenReduction,
+        typer.Option(
+            help="Which ones: evit, those that matter most to its encoder, and the others as one; "
+            "vtc-cls, those that matter most in the second half of its layers; mmtok, those that "
+            "cover the question and the picture best.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = TokenReduction.evit,
     text_model: Annotated[
         str | None,
         typer.Option(
@@ -194,7 +211,7 @@ def report(
         options,
         Limits.from_env(),
         _cases(retrieve),
-        _reader(reader, keep_tokens),
+        _reader(reader, keep_tokens, token_reduction),
         _generator(text_model),
     )
     if self_test:
@@ -221,18 +238,25 @@ def _cases(index: Path | None) -> IndexCases | None:
     return IndexCases(index)
 
 
-def _reader(folder: Path | None, keep: float | None) -> FolderReader | None:
+def _reader(
+    folder: Path | None, keep: float | None, reduction: TokenReduction
+) -> FolderReader | None:
     """The outside model; what it takes is imported only where there is one."""
     if keep is not None and (folder is None or not 0 < keep < 1):
         raise UsageError(
             "--keep-tokens is a share above 0 and below 1, for the model of --reader",
             "for example --reader DIR --keep-tokens 0.5",
         )
+    if keep is None and reduction is not TokenReduction.evit:
+        raise UsageError(
+            "--token-reduction says which visual tokens --keep-tokens keeps, and all are kept",
+            "give --keep-tokens too, for example 0.5",
+        )
     if folder is None:
         return None
     from mmtool.pipelines.report_reader import load_reader
 
-    return load_reader(folder, keep)
+    return load_reader(folder, keep, reduction.value)
 
 
 def _generator(name: str | None) -> TextGenerator | None:

@@ -128,7 +128,7 @@ class ReportTask:
         known["model_files"] = self._model_files().card["sha256"]
         known["cases"] = None if self.cases is None else self.cases.state()
         reader = self.reader
-        known["reader"] = None if reader is None else (reader.sha256, reader.keep)
+        known["reader"] = None if reader is None else (reader.sha256, reader.keep, reader.way)
         text = self.generator
         known["generator"] = None if text is None else text.files.card["sha256"]
         known["version"] = __version__
@@ -336,8 +336,8 @@ class ReportTask:
             )
             if self.reader.keep is not None:
                 statements.append(
-                    f"It was given {self.reader.keep:.0%} of the visual tokens, and the others "
-                    "merged into one; what that costs is told by --self-test."
+                    f"It was given {self.reader.keep:.0%} of the visual tokens, chosen by "
+                    f"{self.reader.way}; what that costs is told by --self-test."
                 )
         if self.generator is not None:
             statements.append(self.generator.statement())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from mmtool.models.files import hash_file, read_json_object
 from mmtool.models.report.admissibility import admissible
 from mmtool.models.text.findings import BY_NAME, named_findings
 from mmtool.pipelines.report_images import key_slice
-from mmtool.pipelines.report_tokens import generate
+from mmtool.pipelines.report_tokens import Fewer, Way, generate
 from mmtool.reports import Finding
 from mmtool.retrieval import Picture
 from mmtool.studies import Gate
@@ -31,6 +32,11 @@ from mmtool.studies import Gate
 PROMPT = "Describe the findings of this radiological image."
 _MOST_TOKENS = 160
 _QUOTE = 240  # letters
+_LETTERS = re.compile(r"[^\W\d_]+")
+_EMPTY = frozenset(
+    "a an and any are at be by does for from in is it of on or the there this to was what where "
+    "which with".split()
+)
 _CODE = "auto_map"  # of a folder that needs its own code
 _SETTINGS = ("config.json", "processor_config.json", "preprocessor_config.json",
              "tokenizer_config.json")  # fmt: skip
@@ -54,6 +60,11 @@ class Reader(Protocol):
         """Share of the visual tokens that it is given; None for all."""
         ...
 
+    @property
+    def way(self) -> Way:
+        """Which ones."""
+        ...
+
     def read(self, picture: Picture, question: str = PROMPT) -> str:
         """Words about one slice."""
         ...
@@ -69,6 +80,7 @@ class FolderReader:
         network: Of transformers.
         processor: Of transformers; makes what the network takes, and words of what it gives.
         keep: Share of the visual tokens that it is given; None for all. See `report_tokens`.
+        way: Which ones.
     """
 
     name: str
@@ -76,6 +88,7 @@ class FolderReader:
     network: Any
     processor: Any
     keep: float | None = None
+    way: Way = "evit"
 
     def read(self, picture: Picture, question: str = PROMPT) -> str:
         """Words about one slice, greedily; the same for the same slice."""
@@ -85,12 +98,19 @@ class FolderReader:
             if self.keep is None:
                 made = self.network.generate(**given, **how)
             else:
-                made = generate(self.network, given, self.keep, **how)
+                fewer = Fewer(self.keep, self.way, self._asked(question))
+                made = generate(self.network, given, fewer, **how)
         asked = given["input_ids"].shape[1] if "input_ids" in given else 0
         starts = made[0, :asked].tolist() == given["input_ids"][0].tolist() if asked else False
         tokens = made[0, asked:] if starts else made[0]
         words = self.processor.decode(tokens, skip_special_tokens=True)
         return " ".join(str(words).split())
+
+    def _asked(self, question: str) -> torch.Tensor:
+        """(M,) numbers of the parts of the question's words that say something."""
+        words = [w for w in _LETTERS.findall(question) if w.lower() not in _EMPTY] or [question]
+        numbers = self.processor.tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
+        return torch.tensor(numbers, dtype=torch.long)
 
     def _given(self, pixels: Any, question: str) -> Mapping[str, Any]:
         if getattr(self.processor, "chat_template", None):
@@ -111,12 +131,13 @@ def _rgb(picture: Picture) -> Any:
     return Image.fromarray(pixels).convert("RGB")
 
 
-def load_reader(folder: Path, keep: float | None = None) -> FolderReader:
+def load_reader(folder: Path, keep: float | None = None, way: Way = "evit") -> FolderReader:
     """The model of a folder as ``save_pretrained`` of transformers writes it.
 
     Args:
         folder: Of the model.
         keep: Share of the visual tokens that it is given, above 0 and below 1; None for all.
+        way: Which ones; see `report_tokens`.
 
     Raises:
         ModelError: No such folder, weights of another kind, code of its own, or no transformers.
@@ -143,7 +164,7 @@ def load_reader(folder: Path, keep: float | None = None) -> FolderReader:
             "it must hold an image-text-to-text model of transformers with its processor",
         ) from error
     digest = hashlib.sha256("".join(hash_file(path) for path in weights).encode()).hexdigest()
-    return FolderReader(folder.name, digest, network.eval(), processor, keep)
+    return FolderReader(folder.name, digest, network.eval(), processor, keep, way)
 
 
 def _checked(folder: Path) -> list[Path]:

@@ -1,10 +1,11 @@
 """Fewer visual tokens for an outside vision-language model, when it is run.
 
-The tokens that [CLS] attends to most in the last layer of the picture's encoder are kept, and the
-others become one. The measure is that of VTC-CLS (2412.05819), which sums it over layers that are
-chosen for each task; the merged token is that of EViT (2202.07800), but for its length: EViT adds
-the others up by their attention, which suits a network that was trained so, and here it is their
-mean by it, so that it is as long as a token that the network knows.
+``evit``: the tokens that [CLS] attends to most in the last layer of the picture's encoder are kept,
+and the others become one (2202.07800), but for its length: EViT adds the others up by their
+attention, which suits a network that was trained so, and here it is their mean by it, so that it is
+as long as a token that the network knows. ``vtc-cls``: those that [CLS] attends to most in the
+second half of the layers together, and nothing of the others (2412.05819, which chooses the layers
+for each task). ``mmtok``: those that cover the question's words and the picture best (2508.18264).
 
 Only what transformers gives and takes in public is used: attentions and features of the encoder,
 embeddings of the input, and hooks of torch on the encoder of models that attend to pictures
@@ -15,14 +16,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from mmtool.errors import ModelError
+from mmtool.models.reducers.coverage import covering, likeness
 
+Way = Literal["evit", "vtc-cls", "mmtok"]
+WAYS: tuple[Way, ...] = get_args(Way)
 _TAKEN = {"input_ids", "attention_mask", "pixel_values"}
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """How visual tokens are thinned out.
+
+    Attributes:
+        share: Of the tokens that is kept, above 0, rounded up.
+        way: See the module.
+        asked: (M,) numbers of the question's words, for ``mmtok``.
+    """
+
+    share: float
+    way: Way = "evit"
+    asked: Tensor | None = None
 
 
 def fewer_tokens(features: Tensor, weights: Tensor, share: float) -> Tensor:
@@ -46,13 +66,40 @@ def fewer_tokens(features: Tensor, weights: Tensor, share: float) -> Tensor:
     return torch.cat([features[kept], merged[None]])
 
 
-def generate(network: Any, given: Mapping[str, Any], share: float, **how: Any) -> Tensor:
+def _kept(fewer: Fewer, features: Tensor, seen: Any, words: Tensor | None) -> Tensor:
+    """(K, D) or (K + 1, D): what is left of (N, D) tokens.
+
+    Args:
+        fewer: How.
+        features: As the network takes them.
+        seen: What the picture's encoder gave, with attentions.
+        words: (M, D) vectors of the question's words; None where the network has none beside them.
+    """
+    count = math.ceil(fewer.share * len(features))
+    if count >= len(features):
+        return features
+    if fewer.way == "evit":
+        return fewer_tokens(features, _attention(seen, len(features), layers=1), fewer.share)
+    if fewer.way == "vtc-cls":
+        half = max(1, len(seen.attentions or ()) // 2)
+        order = _attention(seen, len(features), layers=half).topk(count).indices.sort().values
+        return features[order]
+    if words is None:
+        raise ModelError(
+            "mmtok needs an outside model whose pictures become tokens among the words",
+            "take --token-reduction evit or vtc-cls",
+        )
+    states = seen.last_hidden_state.flatten(0, 1)[-len(features) :]  # without [CLS]
+    return features[covering(likeness(words, features, states), count)]
+
+
+def generate(network: Any, given: Mapping[str, Any], fewer: Fewer, **how: Any) -> Tensor:
     """What ``network.generate`` gives with a share of the visual tokens.
 
     Args:
         network: Of transformers, with attention that can be looked at (``eager``).
         given: What the processor made of one picture and a question.
-        share: Of the visual tokens that is kept.
+        fewer: How tokens are thinned out.
         how: For ``generate``.
 
     Raises:
@@ -61,14 +108,14 @@ def generate(network: Any, given: Mapping[str, Any], share: float, **how: Any) -
     token = getattr(network.config, "image_token_id", None)
     if set(given) <= _TAKEN and "pixel_values" in given:
         if token is not None and hasattr(network, "get_image_features"):
-            return _embedded(network, given, int(token), share, how)
+            return _embedded(network, given, int(token), fewer, how)
         if hasattr(network, "vision_model") and hasattr(network, "text_decoder"):
-            return _attended(network, given, share, how)
+            return _attended(network, given, fewer, how)
     raise _unfit()
 
 
 def _embedded(
-    network: Any, given: Mapping[str, Any], token: int, share: float, how: Mapping[str, Any]
+    network: Any, given: Mapping[str, Any], token: int, fewer: Fewer, how: Mapping[str, Any]
 ) -> Tensor:
     """Models whose input holds a place for each visual token, as LLaVA."""
     seen = network.get_image_features(
@@ -78,16 +125,19 @@ def _embedded(
     places = (given["input_ids"][0] == token).nonzero()[:, 0]
     if len(places) != len(features) or int(places[-1] - places[0]) + 1 != len(places):
         raise _unfit()
-    fewer = fewer_tokens(features, _attention(seen, len(features)), share)
-    words = network.get_input_embeddings()(given["input_ids"])[0]
-    whole = torch.cat([words[: places[0]], fewer.to(words.dtype), words[places[-1] + 1 :]])[None]
+    embedded = network.get_input_embeddings()
+    words = embedded(given["input_ids"])[0]
+    left = given["input_ids"][0][given["input_ids"][0] != token]
+    asked = embedded(left if fewer.asked is None else fewer.asked)
+    kept = _kept(fewer, features, seen, asked).to(words.dtype)
+    whole = torch.cat([words[: places[0]], kept, words[places[-1] + 1 :]])[None]
     mask = torch.ones(whole.shape[:2], dtype=torch.long)
     made: Tensor = network.generate(inputs_embeds=whole, attention_mask=mask, **how)
     return made
 
 
 def _attended(
-    network: Any, given: Mapping[str, Any], share: float, how: Mapping[str, Any]
+    network: Any, given: Mapping[str, Any], fewer: Fewer, how: Mapping[str, Any]
 ) -> Tensor:
     """Models whose decoder attends to all that the picture's encoder gives, as BLIP."""
 
@@ -96,8 +146,7 @@ def _attended(
 
     def thin(_: Any, __: Any, seen: Any) -> Any:
         states = seen.last_hidden_state[0]  # [CLS] is the first, and stays
-        fewer = fewer_tokens(states[1:], _attention(seen, len(states) - 1), share)
-        seen.last_hidden_state = torch.cat([states[:1], fewer])[None]
+        seen.last_hidden_state = torch.cat([states[:1], _kept(fewer, states[1:], seen, None)])[None]
         return seen
 
     hooks = (
@@ -112,12 +161,12 @@ def _attended(
     return made
 
 
-def _attention(seen: Any, count: int) -> Tensor:
-    """(N,) attention of [CLS] to each visual token in the last layer, mean of the heads."""
-    attention = seen.attentions[-1] if getattr(seen, "attentions", None) else None
-    if attention is None or tuple(attention.shape[::2]) != (1, count + 1):
+def _attention(seen: Any, count: int, *, layers: int) -> Tensor:
+    """(N,) attention of [CLS] to each visual token in the last layers, mean of the heads."""
+    found = list(getattr(seen, "attentions", None) or ())[-layers:]
+    if not found or any(tuple(a.shape[::2]) != (1, count + 1) for a in found):
         raise _unfit()
-    weights: Tensor = attention[0].mean(0)[0, 1:]
+    weights: Tensor = torch.stack([a[0].mean(0)[0, 1:] for a in found]).sum(0)
     return weights
 
 

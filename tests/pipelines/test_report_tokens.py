@@ -16,7 +16,7 @@ from mmtool.errors import ModelError, UsageError
 from mmtool.pipelines.report import ReportOptions, ReportTask
 from mmtool.pipelines.report_reader import load_reader
 from mmtool.pipelines.report_selftest import self_test
-from mmtool.pipelines.report_tokens import fewer_tokens, generate
+from mmtool.pipelines.report_tokens import Fewer, fewer_tokens, generate
 from mmtool.retrieval import Picture
 
 HOW = {"max_new_tokens": 5, "do_sample": False}
@@ -36,7 +36,7 @@ def test_a_llava_gets_a_share_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> 
     pytest.importorskip("transformers")
     network, given = tiny_llava()
     whole = network.generate(**given, **HOW)[0, given["input_ids"].shape[1] :]
-    assert generate(network, given, 0.99, **HOW)[0].tolist() == whole.tolist()
+    assert generate(network, given, Fewer(0.99), **HOW)[0].tolist() == whole.tolist()
     taken = []
     plain = network.generate
 
@@ -45,13 +45,18 @@ def test_a_llava_gets_a_share_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> 
         return plain(**how)
 
     monkeypatch.setattr(network, "generate", spy)
-    generate(network, given, 0.25, **HOW)
+    generate(network, given, Fewer(0.25), **HOW)
     assert taken == [3 + 4 + 1]  # words, a quarter of 16 tokens, and the merged one
+    for way in ("vtc-cls", "mmtok"):  # nothing is merged
+        generate(network, given, Fewer(0.25, way), **HOW)
+        assert taken.pop() == 3 + 4
+        whole_again = generate(network, given, Fewer(0.99, way), **HOW)
+        assert whole_again[0].tolist() == whole.tolist()
     with pytest.raises(ModelError, match="thinned"):  # tiles
-        generate(network, given | {"image_sizes": torch.ones(1, 2)}, 0.5, **HOW)
+        generate(network, given | {"image_sizes": torch.ones(1, 2)}, Fewer(0.5), **HOW)
     given["input_ids"] = given["input_ids"][:, 3:]
     with pytest.raises(ModelError, match="thinned"):  # fewer places than tokens
-        generate(network, given, 0.5, **HOW)
+        generate(network, given, Fewer(0.5), **HOW)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -71,18 +76,29 @@ def test_a_blip_gets_a_share_and_the_loss_is_told(tmp_path: Path) -> None:
     assert set(sizes) == {1 + 1 + 1}  # [CLS], one of four, the merged one
     assert not reader.network.vision_model._forward_hooks
 
+    assert load_reader(tmp_path, 0.25, "vtc-cls").read(picture)
+    with pytest.raises(ModelError, match="mmtok needs"):
+        load_reader(tmp_path, 0.25, "mmtok").read(picture)
+
     task = ReportTask(ReportOptions(volumes=False), reader=reader)
     rows = {row.test: row for row in self_test(task, [Path(CT)], {})}
     cost = rows["25% of the visual tokens"]
     assert cost.n == 1
     assert "the same findings in" in cost.note
+    assert "F1 of the words" in cost.note
+    assert "(evit)" in cost.note
     assert f"confusable pairs: plane, {reader.name} with all visual tokens" in rows
     report, _ = task.report([Path(CT)], task.options)
     assert any("25% of the visual tokens" in s for s in report.provenance.statements)
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--keep-tokens", "0.5"), ("--reader", "x", "--keep-tokens", "1.5")]
+    "arguments",
+    [
+        ("--keep-tokens", "0.5"),
+        ("--reader", "x", "--keep-tokens", "1.5"),
+        ("--reader", "x", "--token-reduction", "mmtok"),
+    ],
 )
 def test_a_share_that_means_nothing_is_wrong_usage(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, ["report", CT, *arguments])

@@ -30,7 +30,7 @@ def film(path: Path, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def study(mmtool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures and molecules in an index, and their vectors in a folder that acts as a server."""
+    """Pictures and molecules, which have two vectors each, and a folder that acts as a server."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "in").mkdir()
     for k in range(6):
@@ -38,7 +38,7 @@ def study(mmtool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "in/drugs.smi").write_text("CCO a\nCCN b\nCCCl c\nc1ccccc1O d\n")
     done = mmtool("index", "in", "-o", "x.mmidx", "--model", "hog", "--qdrant", "srv", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "server: 10 vectors sent, 0 deleted" in done.stderr
+    assert "server: 14 vectors sent, 0 deleted" in done.stderr
     return folder
 
 

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmtool.models.encoders.fixed_side import counted
 from mmtool.models.encoders.joint import joint_net
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings
 from mmtool.models.encoders.picture_net import PictureNet, PictureSize
 from mmtool.models.store import load_state, resolve_model
+from mmtool.pipelines.evaluation.retrieve_floors import Components, gradient_features
 from mmtool.pipelines.evaluation.retrieve_probes import (
     Row,
     neighbours,
@@ -75,10 +75,8 @@ def sides(checkpoint: Path | None, pixels: torch.Tensor, left: int) -> list[tupl
             {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
         )
         found.append(("pre-trained", pooled(net, pixels)))
-    rows = torch.cat([counted(p.float() / 255) for p in torch.split(pixels, 64)]).double().numpy()
-    mean, spread = rows[left:].mean(0), rows[left:].std(0) + 1e-6
-    axes = np.linalg.svd((rows[left:] - mean) / spread, full_matrices=False)[2][:192]
-    found.append(("gradients, PCA", unit((rows - mean) / spread @ axes.T)))
+    rows = gradient_features(pixels.numpy())
+    found.append(("gradients, PCA", Components.of(rows[left:])(rows)))
     return found
 
 

@@ -19,12 +19,15 @@ from mmtool.models.encoders.open_clip import OpenClip, is_open_clip
 from mmtool.models.encoders.two_towers import TwoTowers, is_two_towers
 from mmtool.models.store import list_models
 from mmtool.pipelines.devices import choose_device
-from mmtool.pipelines.index_strings import space_of, string_encoders
+from mmtool.pipelines.index_strings import (
+    MOLECULE_TEXT,
+    MOLECULE_WORDS,
+    space_of,
+    string_encoders,
+)
 from mmtool.retrieval import Encoded, JointEncoder, Kind, Picture, StringEncoder
 
 PICTURE, TEXT = "picture", "text"  # both by the joint encoder; strings have spaces of their kind
-# Molecules, and the texts that belong to them, by what was learned of molecules and descriptions.
-MOLECULE_WORDS, MOLECULE_TEXT = "molecule_words", "molecule_text"
 _FEW_PIXELS = 1 << 24  # of pictures that are encoded together
 _TEXTS = 64
 

@@ -8,6 +8,9 @@ from mmtool.io.index import Space
 from mmtool.models.encoders import molecule, protein
 from mmtool.retrieval import JointEncoder, Kind, StringEncoder
 
+# Molecules, and the texts that belong to them, by what was learned of molecules and descriptions.
+MOLECULE_WORDS, MOLECULE_TEXT = "molecule_words", "molecule_text"
+
 
 def string_encoders() -> Mapping[Kind, StringEncoder]:
     """By the kind that they take."""

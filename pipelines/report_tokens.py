@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ from mmtool.errors import ModelError
 from mmtool.models.reducers.coverage import covering, likeness
 
 Way = Literal["evit", "vtc-cls", "mmtok"]
-WAYS: tuple[Way, ...] = get_args(Way)
 _TAKEN = {"input_ids", "attention_mask", "pixel_values"}
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from math import fsum
 
 from mmtool.facts import spelled
-from mmtool.pipelines.retrieval_search import COSINE, MOLECULE_WORDS, WORDS, Ranking
+from mmtool.pipelines.index_strings import MOLECULE_WORDS
+from mmtool.pipelines.retrieval_search import COSINE, WORDS, Ranking
 from mmtool.pipelines.retrieval_terms import Terms, affirms, told
 from mmtool.retrieval import Item
 

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from mmtool.errors import ModelError, UsageError
 from mmtool.io.index import AllOf, Compare, Filter, IndexReader, OneOf, Space
 from mmtool.pipelines.devices import set_threads
-from mmtool.pipelines.index_strings import space_of, string_encoders
+from mmtool.pipelines.index_strings import (
+    MOLECULE_TEXT,
+    MOLECULE_WORDS,
+    space_of,
+    string_encoders,
+)
 from mmtool.pipelines.neighbours import Nearest, Neighbours
 from mmtool.pipelines.retrieval_query import Query
 from mmtool.retrieval import KINDS, BothEncoder, Encoded, JointEncoder, Kind, Picture, StringEncoder
@@ -20,7 +25,6 @@ from mmtool.retrieval import KINDS, BothEncoder, Encoded, JointEncoder, Kind, Pi
 PICTURES: tuple[Kind, ...] = ("image", "volume", "slide")
 WORDS = "bm25"
 COSINE = "cosine_"  # begins the names of searches by vectors
-MOLECULE_WORDS, MOLECULE_TEXT = "molecule_words", "molecule_text"  # as `index_spaces` fills them
 DEPTH = 200  # hits of each search that are fused
 WORDS_SHARE = 0.5  # of words that are asked with a picture, against 1 of the picture
 

@@ -32,7 +32,7 @@ _POWER = 13.0  # logarithm of the usual power of a ring
 _GREYS = 32
 _MEANS = 16
 _TOP, _BOTTOM = 0.07, 0.09  # shares of the height in which viewers write names and windows
-_SLICES = 8  # of a volume, at even distances
+SLICES = 8  # of a volume, at even distances
 # Of the parts. Images of CT, MR and X-ray differ by about 1 in the edges of small cells, by 0.6 in
 # those of large cells and in each set of patterns, and by 0.5 in each of the rest.
 _WEIGHTS: Mapping[str, float] = {
@@ -56,7 +56,7 @@ class BlocksTexture:
     preprocessing: Mapping[str, object] = {
         "size": [_SIZE, _FINE],
         "masked": [_TOP, _BOTTOM],
-        "slices": _SLICES,
+        "slices": SLICES,
     }
     dim = (
         sum((_SIZE // cell - 1) ** 2 * 4 * _BINS for cell in _CELLS)
@@ -77,7 +77,7 @@ class BlocksTexture:
         raise UsageError("the encoder 'blocks' reads no words", "choose another by --model")
 
     def _one(self, picture: Picture) -> NDArray[np.float32]:
-        planes = even_planes(picture, _SLICES)
+        planes = even_planes(picture, SLICES)
         grey = planes.mean(-1) if picture.colour else planes
         rows = [
             _vector(small, fine)

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmtool.models.encoders.blocks_texture import BlocksTexture
+from mmtool.models.encoders.blocks_texture import SLICES, BlocksTexture
 from mmtool.models.encoders.joint_input import DEPTH, InputSettings, masked
 from mmtool.models.encoders.picture_net import CELL, oriented
+from mmtool.models.encoders.planes import even_planes
 from mmtool.models.linear_probe import ridge
 from mmtool.retrieval import Picture
 
@@ -62,7 +63,8 @@ def features(picture: Picture, slabs: Tensor, settings: InputSettings) -> Tensor
         slabs: (S, 3, edge, edge): the same as `joint_input.slabs` cuts it.
         settings: How letters are blackened.
     """
-    without = replace(picture, pixels=masked(picture.pixels, settings))
+    planes = even_planes(picture, SLICES)  # only those that blocks look at are copied
+    without = replace(picture, pixels=masked(planes, settings))
     blocks = torch.from_numpy(BlocksTexture().encode_pictures([without]).vectors[0])
     return torch.cat([blocks, counted(slabs[:, DEPTH // 2]).mean(0)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +18,6 @@ from mmtool.models.encoders.molecule_text import (
     molecule_vectors,
     text_vectors,
 )
-from mmtool.models.files import hash_file
 from mmtool.pipelines.evaluation.retrieve_measures import interval
 from mmtool.pipelines.evaluation.retrieve_molecules import (
     DIRECTIONS,
@@ -27,8 +25,10 @@ from mmtool.pipelines.evaluation.retrieve_molecules import (
     chance,
     measures,
 )
+from mmtool.pipelines.training.checkpoints import save
 from mmtool.pipelines.training.molecules_data import MoleculeTexts, molecule_texts
 from mmtool.pipelines.training.molecules_fit import MoleculeFit, contrast, fitted
+from mmtool.pipelines.training.retrieve_card import write_described
 
 Tell = Callable[[str], None]
 _HELD_OUT = 10  # one in so many is left out to be measured on; the model learns from all
@@ -77,8 +77,7 @@ def train_molecules(options: MoleculesTraining, tell: Tell) -> Path:
 
     def after(epoch: int, loss: float, adam: torch.optim.Optimizer) -> None:
         tell(f"epoch {epoch} of {options.fit.epochs}: loss {loss:.3f}")
-        state = {"net": net.state_dict(), "adam": adam.state_dict()}
-        torch.save(state | {"options": plain, "epochs": epoch}, path)
+        save(path, {"net": net, "adam": adam}, plain, epoch, time.monotonic() - begun)
 
     done = None if begin is None else (int(begin["epochs"]), begin["adam"])
     contrast(net, read.pairs, options.fit, after, done)
@@ -137,12 +136,9 @@ def write_model(
     state = {k: v.half().contiguous() for k, v in net.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     config = {"size": asdict(net.size), "counts": read.counts}
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     card = _card(options, len(read.texts), seconds)
     card["metrics"] = list(metrics)
-    card["sha256"] = {n: hash_file(folder / n) for n in ("model.safetensors", "config.json")}
-    text = json.dumps(card, indent=1, ensure_ascii=False)
-    (folder / "card.json").write_text(text + "\n", encoding="utf-8")
+    write_described(folder, config, card)
 
 
 def _card(options: MoleculesTraining, count: int, seconds: float) -> dict[str, Any]:

@@ -35,11 +35,16 @@ def write_encoder(
         rows: Measures on the cases that were left out.
         before: How the visual side was pre-trained, and on which folders of how many volumes.
     """
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     card = _card(fit, config["towers"], *counts, data.name, seconds)
     if before[0].epochs:
         _tell_before(card, *before)
     card["metrics"] = [metric(row, "training cases left out") for row in rows]
+    write_described(folder, config, card)
+
+
+def write_described(folder: Path, config: dict[str, Any], card: dict[str, Any]) -> None:
+    """Write config and card beside weights that were written; the card gets the hashes of both."""
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     card["sha256"] = {n: hash_file(folder / n) for n in ("model.safetensors", "config.json")}
     text = json.dumps(card, indent=1, ensure_ascii=False)
     (folder / "card.json").write_text(text + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmtool.models.losses.soft_alignment import soft_alignment
 from mmtool.models.retrieval.prompt_pools import PromptPools, PromptSize, Side
 from mmtool.pipelines.training.checkpoints import resume, save
 from mmtool.pipelines.training.retrieve_data import Shown, numbered
@@ -185,15 +186,11 @@ def _losses(
     heat = 1 / options.temperature
     others = (heat * both.vectors @ alone.T).masked_fill(itself, -1e4)
     return {
-        "itc": _both_ways(heat * alone @ caption.T, same_caption),
+        "itc": soft_alignment(alone, caption, same_caption, heat),
         "case": _towards(others, same_case & ~itself)
-        + _both_ways(heat * both.vectors @ diagnosis.T, same_case),
+        + soft_alignment(both.vectors, diagnosis, same_case, heat),
         "itm": _matching(net, picture, words, both.match, same_case),
     }
-
-
-def _both_ways(logits: Tensor, same: Tensor) -> Tensor:
-    return (_towards(logits, same) + _towards(logits.T, same)) / 2
 
 
 def _towards(logits: Tensor, same: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +14,9 @@ from torch import nn
 from mmtool.errors import ModelError
 from mmtool.models.encoders.joint import OwnJointEncoder, load_joint_encoder
 from mmtool.models.encoders.joint_upon import UPON
-from mmtool.models.files import hash_file
 from mmtool.pipelines.evaluation.retrieve_probes import Row
 from mmtool.pipelines.training.retrieve import RetrieveTraining, Tell, learned_from
-from mmtool.pipelines.training.retrieve_card import metric
+from mmtool.pipelines.training.retrieve_card import metric, write_described
 from mmtool.pipelines.training.retrieve_data import Shown, read_pixels, shown_images
 from mmtool.pipelines.training.retrieve_parts import (
     PictureParts,
@@ -121,13 +119,10 @@ def write_upon(
     save_file(state, folder / "model.safetensors")
     known = {"name": below.encoder.name, "sha256": below.encoder.sha256}
     config = {UPON: known, **added}
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     recipe = "rcar" if "regulators" in added else "prompts"
     card = _card(recipe, below, fit, seconds, data)
     card["metrics"] = [metric(row, "training cases left out") for row in rows]
-    card["sha256"] = {n: hash_file(folder / n) for n in ("model.safetensors", "config.json")}
-    text = json.dumps(card, indent=1, ensure_ascii=False)
-    (folder / "card.json").write_text(text + "\n", encoding="utf-8")
+    write_described(folder, config, card)
     return folder
 
 
